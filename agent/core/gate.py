@@ -1,0 +1,161 @@
+"""The gate: the last word on every action. It belongs to the runtime and fails closed.
+
+Feasible plan → go. Else the plan kept from the last tick, if it still is feasible. Else the
+declared fallback. Every other way things can go wrong (no plan, NaN, wrong shape, late, broken
+seal) ends in the fallback too.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from agent.core.errors import InputError
+from agent.core.guardrails import Guardrails
+from agent.core.messages import Action, Percept, Plan, Ruling, Verdict
+from agent.core.objective import GuardedObjective
+from agent.core.spec import Layout
+
+
+class Gate:
+    """Re-evaluates the sealed guardrails over whole plans and lets out only safe commands."""
+
+    def __init__(
+        self,
+        guardrails: Guardrails,
+        objective: GuardedObjective,
+        actuators: Layout,
+        fallback: Tensor,
+        deadline_ms: float = float("inf"),
+    ) -> None:
+        """Stand after the actor.
+
+        `fallback` [A] in actuator units is what goes out when nothing else may; `deadline_ms`
+        is the longest a tick may think before its plan counts as late.
+        Raises InputError if the fallback is not finite or outside the actuator limits.
+        """
+        self._low, self._high = actuators.bounds()
+        if fallback.shape != self._low.shape:
+            raise InputError(
+                f"gate.fallback: expected {len(self._low)} numbers ({actuators.describe()}),"
+                f" came {len(fallback)}; give one per actuator"
+            )
+        inside = (fallback >= self._low) & (fallback <= self._high)
+        if not bool(inside.all()):
+            raise InputError(
+                f"gate.fallback: expected commands within [{self._low.tolist()},"
+                f" {self._high.tolist()}], came {fallback.tolist()}; choose a command the"
+                f" actuators can follow"
+            )
+        self.guardrails, self._objective = guardrails, objective
+        self.fallback, self.deadline_ms = fallback, deadline_ms
+        self.sealed = guardrails.seal
+        self._kept: Tensor | None = None
+
+    def reset(self) -> None:
+        """Forget the plan kept from the last tick."""
+        self._kept = None
+
+    @torch.no_grad()
+    def rule(self, percept: Percept | None, plan: Plan | None, fault: str = "") -> tuple[Verdict, Action]:
+        """Return the verdict and the command of this tick; never raises.
+
+        `fault` names what already went wrong before the gate (a module failed, the plan is
+        late); it vetoes. `percept` and `plan` may be None then.
+        """
+        batch = 1 if percept is None else percept.latent.shape[0]
+        try:
+            if not fault and not self.guardrails.verify():
+                fault = "the guardrails' seal is broken"
+            if not fault and (percept is None or plan is None):
+                fault = "no plan"
+            if fault or percept is None or plan is None:
+                return self._veto(batch, fault)
+            return self._judge(percept, plan)
+        except Exception as failure:  # noqa: BLE001 - whatever happens, no actuator stays live
+            reason = " ".join(str(failure).split())
+            return self._veto(batch, f"the gate failed: {type(failure).__name__}: {reason}")
+
+    def _judge(self, percept: Percept, plan: Plan) -> tuple[Verdict, Action]:
+        state, actions = percept.latent, plan.actions
+        batch = state.shape[0]
+        shape = (batch, actions.shape[1], len(self._low))
+        if tuple(actions.shape) != shape or shape[1] < 1:
+            return self._veto(batch, f"plan has shape {list(actions.shape)}, not {list(shape)}")
+        sane = torch.isfinite(actions).all(dim=2).all(dim=1) & torch.isfinite(state).all(dim=1)
+        clamped = torch.minimum(torch.maximum(actions, self._low), self._high)
+        clamped = torch.where(sane[:, None, None], clamped, self.fallback)
+        state = torch.where(sane[:, None], state, torch.zeros_like(state))
+        bent = (clamped != actions).any(dim=2).any(dim=1)
+
+        values = self._values(state, clamped)
+        worst, which = _worst(values)
+        allowed = sane & (worst <= 0.0)
+        chosen, repaired = clamped, allowed & bent
+        kept_ok = torch.zeros_like(allowed)
+        if self._kept is not None and self._kept.shape == clamped.shape and not allowed.all():
+            backup = torch.cat(
+                [self._kept[:, 1:], self.fallback.expand(batch, 1, -1)], dim=1
+            )
+            backup_worst, _ = _worst(self._values(state, backup))
+            kept_ok = sane & ~allowed & (backup_worst <= 0.0)
+            chosen = torch.where(kept_ok[:, None, None], backup, chosen)
+            repaired = repaired | kept_ok
+        vetoed = ~(allowed | kept_ok)
+        chosen = torch.where(vetoed[:, None, None], self.fallback, chosen)
+        self._kept = chosen
+
+        ruling = torch.full((batch,), int(Ruling.ALLOWED))
+        ruling[repaired] = int(Ruling.REPAIRED)
+        ruling[vetoed] = int(Ruling.VETOED)
+        blamed = torch.where(worst > 0.0, which, torch.full_like(which, -1))
+        margins = self._margin(which, values)
+        verdict = Verdict(ruling, blamed, worst, margins, self._reasons(ruling, blamed, sane, bent))
+        return verdict, Action(chosen[:, 0].clone())
+
+    def _values(self, state: Tensor, actions: Tensor) -> Tensor:
+        return self._objective.guard(state, actions[:, None])[:, 0]
+
+    def _margin(self, which: Tensor, values: Tensor) -> Tensor:
+        if not len(self.guardrails):
+            return torch.zeros(len(which))
+        step = values.amax(dim=1).argmax(dim=1)
+        return self.guardrails.margins(values.shape[-1])[which, step]
+
+    def _reasons(
+        self, ruling: Tensor, blamed: Tensor, sane: Tensor, bent: Tensor
+    ) -> tuple[str, ...]:
+        if not bool(ruling.any()):
+            return ()
+        reasons = []
+        for r, g, ok, out in zip(
+            ruling.tolist(), blamed.tolist(), sane.tolist(), bent.tolist(), strict=True
+        ):
+            if r == Ruling.ALLOWED:
+                reasons.append("")
+            elif not ok:
+                reasons.append("plan or percept not finite; fallback")
+            elif g >= 0:
+                done = "kept plan" if r == Ruling.REPAIRED else "fallback"
+                reasons.append(f"{self.guardrails.names[g]}; {done}")
+            else:
+                reasons.append("outside actuator limits; clamped" if out else "")
+        return tuple(reasons)
+
+    def _veto(self, batch: int, reason: str) -> tuple[Verdict, Action]:
+        self._kept = None
+        inf = torch.full((batch,), torch.inf)
+        ruling = torch.full((batch,), int(Ruling.VETOED))
+        blamed = torch.full((batch,), -1)
+        verdict = Verdict(ruling, blamed, inf, torch.zeros(batch), (reason,) * batch)
+        return verdict, Action(self.fallback.expand(batch, -1).clone())
+
+
+def _worst(values: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the worst value over guardrails and steps [B], and whose it is [B]."""
+    if values.shape[1] == 0:
+        none = values.new_full((values.shape[0],), -torch.inf)
+        return none, torch.full_like(none, -1, dtype=torch.int64)
+    per_guardrail = values.amax(dim=2)
+    worst, which = per_guardrail.max(dim=1)
+    return worst, which

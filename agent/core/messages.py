@@ -1,0 +1,205 @@
+"""The nouns: every message that modules exchange, once per tick.
+
+Axes: `B` agents in lock-step, `K` candidate plans, `H` horizon in ticks, `A` action,
+`O` packed sensors, `S` sensors, `Z` latent, `G` goal, `T` cost terms, `R` guardrails,
+`N` recollected states, `E` ensemble members. Energies are scalars; lower is better.
+
+Source: LeCun (2022), "A Path Towards Autonomous Machine Intelligence", sec. 3.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import IntEnum
+
+from torch import Tensor
+
+from agent.core.spec import tensor
+
+
+class Mode(IntEnum):
+    """How an action is chosen. Source: LeCun (2022) sec. 3.1."""
+
+    REACTIVE = 1
+    DELIBERATE = 2
+
+
+class Ruling(IntEnum):
+    """What the gate decided about a plan."""
+
+    ALLOWED = 0
+    REPAIRED = 1
+    VETOED = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Risk:
+    """Attitude over ensemble members: `mean`, `worst`, `cvar` (worst share `alpha`), `free_energy`.
+
+    For `free_energy` the temperature `alpha` interpolates between mean and worst case.
+    """
+
+    kind: str = "mean"
+    alpha: float = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What is asked of the agent from outside: a goal in the quantity the task terms name."""
+
+    goal: Tensor = tensor("B", "G")
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """What the world's sensors show. `values` is packed by the world's sensor layout."""
+
+    values: Tensor = tensor("B", "O")
+    valid: Tensor = tensor("B", "S", dtype="bool")
+    time_s: Tensor = tensor("B", unit="s")
+    first: Tensor = tensor("B", dtype="bool")
+
+
+@dataclass(frozen=True, slots=True)
+class Percept:
+    """The perceived state: latent, its uncertainty, and the surprise of the last forecast.
+
+    `surprise` is the squared latent error of the forecast over its own predicted spread;
+    zero on the first tick, when nothing was forecast.
+    """
+
+    latent: Tensor = tensor("B", "Z")
+    uncertainty: Tensor = tensor("B", low=0.0)
+    surprise: Tensor = tensor("B", low=0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Recollection:
+    """Past states nearest to the present one, with what they cost and how far away they are."""
+
+    latents: Tensor = tensor("B", "N", "Z")
+    energies: Tensor = tensor("B", "N")
+    distances: Tensor = tensor("B", "N", low=0.0)
+    known: Tensor = tensor("B", "N", dtype="bool")
+
+
+@dataclass(frozen=True, slots=True)
+class Appraisal:
+    """The energy of now, by term, and the critic's anticipation of future intrinsic energy."""
+
+    terms: Tensor = tensor("B", "T")
+    intrinsic: Tensor = tensor("B")
+    energy: Tensor = tensor("B")
+    anticipation: Tensor = tensor("B")
+
+
+@dataclass(frozen=True, slots=True)
+class Directive:
+    """Executive control: goal, weights, attention, mode, horizon, budget and risk attitude.
+
+    It carries nothing about guardrails: the configurator has no handle on them.
+    """
+
+    goal: Tensor = tensor("B", "G")
+    weights: Tensor = tensor("B", "T", low=0.0)
+    attention: Tensor = tensor("B", "S", low=0.0)
+    mode: Tensor = tensor("B", dtype="int64")
+    horizon: int = 1
+    budget_ms: float = float("inf")
+    risk: Risk = Risk()
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Actions to take, the states the actor imagined, and the bill it expects to pay.
+
+    `temptation` is the candidate of least energy regardless of guardrails, and
+    `temptation_violation` what it would have violated them by (0: nothing was refused).
+    """
+
+    actions: Tensor = tensor("B", "H", "A")
+    latents: Tensor = tensor("B", "H", "Z")
+    energy: Tensor = tensor("B")
+    terms: Tensor = tensor("B", "T", "H")
+    guardrails: Tensor = tensor("B", "R", "H")
+    violation: Tensor = tensor("B", low=0.0)
+    temptation: Tensor = tensor("B", "H", "A")
+    temptation_violation: Tensor = tensor("B", low=0.0)
+    mode: Tensor = tensor("B", dtype="int64")
+    evaluations: int = 0
+    elapsed_ms: float = 0.0
+    complete: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The gate's ruling per agent, and the guardrail that decided it (-1: none).
+
+    `predicted` is the worst value of that guardrail over the plan, in its own unit, where
+    values above 0 violate; `margin` the calibrated margin included in it.
+    """
+
+    ruling: Tensor = tensor("B", dtype="int64")
+    guardrail: Tensor = tensor("B", dtype="int64")
+    predicted: Tensor = tensor("B")
+    margin: Tensor = tensor("B")
+    reasons: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """The command that goes out, in actuator units, always within limits and finite."""
+
+    command: Tensor = tensor("B", "A")
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """The predicted next percept and its spread over members, given the action that went out."""
+
+    latent: Tensor = tensor("B", "Z")
+    spread: Tensor = tensor("B", low=0.0)
+
+
+Message = (
+    Task
+    | Observation
+    | Percept
+    | Recollection
+    | Appraisal
+    | Directive
+    | Plan
+    | Verdict
+    | Action
+    | Forecast
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Rollout:
+    """Imagined futures: what the world model says candidate actions lead to.
+
+    Shapes: `start` [B Z], `actions` [B K H A], `latents` [E B K H Z]. Step h is the state
+    *after* action h. `quantities` maps a readout name to [E B K H n], in the sensor's unit.
+    """
+
+    start: Tensor
+    actions: Tensor
+    latents: Tensor
+    quantities: Mapping[str, Tensor]
+
+
+@dataclass(frozen=True, slots=True)
+class Bill:
+    """What imagined futures cost.
+
+    Shapes: `energy` [B K], already weighted and aggregated over members; `terms`
+    [B K T H], weighted; `guardrails` [B K R H], positive where violated, margin included;
+    `violation` [B K], the sum of the positive parts.
+    """
+
+    energy: Tensor
+    terms: Tensor
+    guardrails: Tensor
+    violation: Tensor

@@ -1,0 +1,80 @@
+"""Imagination and judgement joined: the one question a planner asks.
+
+The runtime owns this: a cost module cannot leave the guardrails out of the bill.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from agent.core.guardrails import Guardrails, violation
+from agent.core.messages import Bill, Directive, Rollout
+from agent.core.protocols import Cost, WorldModel
+
+CHUNK_FLOATS = 4_000_000
+"""Imagined latents held at once; larger batches are evaluated agent by agent chunk."""
+
+
+class GuardedObjective:
+    """Energy of candidate plans under the cost module, with the sealed guardrails added."""
+
+    def __init__(self, world_model: WorldModel, cost: Cost, guardrails: Guardrails) -> None:
+        """Join a world model, a cost and the run's guardrails."""
+        self._model, self._cost, self._guardrails = world_model, cost, guardrails
+
+    def imagine(self, state: Tensor, actions: Tensor) -> Rollout:
+        """Return the futures of `actions` [B K H A] from `state` [B Z], quantities read out."""
+        rollout = self._model.imagine(state, actions)
+        return replace(rollout, quantities=self._guardrails.read(rollout))
+
+    def guard(self, state: Tensor, actions: Tensor) -> Tensor:
+        """Return guardrail values, margin included, of `actions` [B K H A]: [B K R H]."""
+        return self._guardrails.evaluate(self.imagine(state, actions))
+
+    def __call__(
+        self, state: Tensor, actions: Tensor, directive: Directive
+    ) -> tuple[Rollout, Bill]:
+        """Return futures and bills of candidate `actions` [B K H A] from `state` [B Z]."""
+        b, k, h, _ = actions.shape
+        per_agent = k * h * state.shape[-1] * self._model.members
+        rows = max(1, CHUNK_FLOATS // per_agent)
+        if rows >= b:
+            return self._judge(state, actions, directive)
+        parts = [
+            self._judge(state[i : i + rows], actions[i : i + rows], part(directive, i, i + rows))
+            for i in range(0, b, rows)
+        ]
+        rollouts, bills = zip(*parts, strict=True)
+        names = rollouts[0].quantities
+        rollout = Rollout(
+            start=state,
+            actions=actions,
+            latents=torch.cat([r.latents for r in rollouts], dim=1),
+            quantities={n: torch.cat([r.quantities[n] for r in rollouts], dim=1) for n in names},
+        )
+        fields = ("energy", "terms", "guardrails", "violation")
+        bill = Bill(*(torch.cat([getattr(x, f) for x in bills]) for f in fields))
+        return rollout, bill
+
+    def _judge(
+        self, state: Tensor, actions: Tensor, directive: Directive
+    ) -> tuple[Rollout, Bill]:
+        rollout = self.imagine(state, actions)
+        values = self._guardrails.evaluate(rollout)
+        bill = self._cost.energy(rollout, directive)
+        return rollout, replace(bill, guardrails=values, violation=violation(values))
+
+
+def part(directive: Directive, start: int, stop: int) -> Directive:
+    """Return the directive of agents `start` to `stop` alone."""
+    cut = slice(start, stop)
+    return replace(
+        directive,
+        goal=directive.goal[cut],
+        weights=directive.weights[cut],
+        attention=directive.attention[cut],
+        mode=directive.mode[cut],
+    )

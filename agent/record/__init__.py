@@ -1,0 +1,1 @@
+"""What happened, on disk: the log of record, its playback, and checkpoints."""

@@ -1,0 +1,1 @@
+"""What happened, for people: the HTML report and the terminal panel."""

@@ -1,0 +1,78 @@
+"""The end card's numbers as words, for the page and the terminal alike."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+Card = Mapping[str, Any]
+
+
+def badge(card: Card) -> tuple[str, str]:
+    """Return the verdict on a run and its tone: `good`, `mixed` or `bad`.
+
+    Bad is whatever truly broke a limit; mixed is a goal missed, or a plan missed its deadline.
+    """
+    n, value = card["success"]["n"], card["success"]["value"]
+    reached = round(value * n)
+    broken = card.get("contacts", 0) + card.get("speeding", 0)
+    goals = f"{reached} of {n} goal{'s' if n != 1 else ''} reached"
+    if broken:
+        return f"{goals} · limits broken in {broken} ticks", "bad"
+    clean = "no limit broken"
+    late = card.get("deadline_misses", 0)
+    if reached == n and not late:
+        return f"{goals} · {clean}", "good"
+    return f"{goals} · {clean}" + (f" · {late} late" if late else ""), "mixed"
+
+
+def share(figure: Card) -> str:
+    """Return a success figure as `93 % [85, 98], n = 60`."""
+    low, high = figure.get("low"), figure.get("high")
+    interval = "" if low is None or high is None else f" [{100 * low:.0f}, {100 * high:.0f}]"
+    return f"{100 * figure['value']:.0f} %{interval}, n = {figure['n']}"
+
+
+def highlights(card: Card) -> list[tuple[str, str]]:
+    """Return the four facts to see first, as (name, value)."""
+    success, n = card["success"], card["success"]["n"]
+    tiles = [
+        ("goals reached", f"{round(success['value'] * n)} / {n}"),
+        ("contacts", str(card.get("contacts", 0))),
+        ("shortcuts refused", str(card.get("refused_shortcuts", 0))),
+    ]
+    if card.get("tick_ms_p50") is not None:
+        tiles.append(("thinking per tick, median", f"{card['tick_ms_p50']:.1f} ms"))
+    return tiles
+
+
+def facts(card: Card) -> list[tuple[str, str]]:
+    """Return the card's facts as (name, value) lines, in the order people ask."""
+    verdicts = card.get("verdicts", {})
+    energy = card.get("energy", {})
+    lines = [
+        ("goal reached", share(card["success"])),
+        ("contacts", f"{card.get('contacts', 0)} ticks of {card.get('ticks', 0)}"),
+        ("over speed", f"{card.get('speeding', 0)} ticks of {card.get('ticks', 0)}"),
+        ("shortcuts refused", f"{card.get('refused_shortcuts', 0)} ticks"),
+        ("gate", " · ".join(f"{n} {name}" for name, n in verdicts.items())),
+        ("mean energy", " · ".join(f"{name} {value:.3g}" for name, value in energy.items())),
+    ]
+    if card.get("tick_ms_p50") is not None:
+        lines.append(
+            (
+                "thinking per tick",
+                f"{card['tick_ms_p50']:.1f} ms median, {card['tick_ms_p99']:.1f} ms p99,"
+                f" {card.get('deadline_misses', 0)} deadlines missed",
+            )
+        )
+    for name, figure in card.get("baselines", {}).items():
+        success = figure.get("success", figure)
+        contacts = figure.get("contacts")
+        touched = "" if contacts is None else f"; {contacts} contacts"
+        lines.append((f"{name} agent", share(success) + touched))
+    if card.get("seeds"):
+        seeds = list(card["seeds"])
+        shown = ", ".join(map(str, seeds[:8])) + (", …" if len(seeds) > 8 else "")
+        lines.append(("seeds", shown))
+    return [(name, value) for name, value in lines if value]

@@ -1,0 +1,240 @@
+"""One self-contained HTML page about a run: nothing is fetched, all of it works from `file://`."""
+
+from __future__ import annotations
+
+import base64
+import html
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from agent.core.errors import InputError
+from agent.record.playback import Record, read
+from agent.report import plots
+from agent.report.card import badge, facts, highlights
+from agent.report.foresight import foresight, surprise
+from agent.report.page import CSS, figure, section, table
+from agent.report.refused import Moment, moment
+from agent.report.series import Disc, Life, Limit, PathReader, limits, live_through, refusals
+
+DEFINED = "Energies have no unit; lower is better."
+
+
+def write_report(
+    folder: Path,
+    replay: str | None,
+    video: bool,
+    paths: PathReader | None = None,
+    scene: Sequence[Disc] = (),
+) -> Path:
+    """Write `folder/report.html` from the log and `card.json` there; return its path.
+
+    `replay` is a self-contained page to embed (`worlds.stage.replay_html`), made of the episode
+    `featured` names; `video` says whether to embed `folder/video.mp4`. `paths` turns latents into
+    positions; a `GuardReader` also says what a refused plan would have broken. `scene` shows
+    people the round obstacles (`worlds.stage.discs`); the agent never saw them.
+    Raises InputError if log or card is missing or empty.
+    """
+    record, card = read(folder), _card(folder)
+    if not any(e.ticks for e in record.episodes):
+        raise InputError(f"report: {folder} holds a log without a tick; run it again")
+    life = live_through(record, record.episodes[featured(record)])
+    header = record.header
+    known = limits(header)
+    units = {n: u for n, _, u in header.get("layouts", {}).get("sensors", ())}
+    stories = [moment(life, t, known, units, paths, scene) for t in refusals(life)]
+    body = "\n".join(
+        [
+            _summary(record, card, life, folder, video),
+            _shortcuts(stories, life),
+            _replay(replay),
+            _behaviour(life, known, units, float(header.get("rate_hz", 1.0))),
+            _mind(life, known, units, float(header.get("rate_hz", 1.0)), paths, scene),
+            _papers(record),
+        ]
+    )
+    title = html.escape(f"Housecat run {folder.name}")
+    page = (
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
+        f'<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<style>{CSS}</style></head><body><main>{body}</main></body></html>\n"
+    )
+    path, part = folder / "report.html", folder / f".report.{os.getpid()}.tmp"
+    try:
+        part.write_text(page, encoding="utf-8")
+        os.replace(part, path)
+    except OSError as fault:
+        raise InputError(
+            f"report: expected to write {path}, came '{fault.strerror}'; free the disk"
+        ) from fault
+    return path
+
+
+def featured(record: Record) -> int:
+    """Return which episode the report tells of: the one with the most refused shortcuts."""
+    tempted = [
+        float(live_through(record, episode).tempted.sum()) if episode.ticks else -1.0
+        for episode in record.episodes
+    ]
+    return tempted.index(max(tempted)) if tempted else 0
+
+
+def _card(folder: Path) -> dict[str, Any]:
+    path = folder / "card.json"
+    try:
+        card: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as fault:
+        raise InputError(
+            f"report: expected an end card at {path}, came {type(fault).__name__};"
+            f" let the run end, or run it again"
+        ) from fault
+    return card
+
+
+def _summary(record: Record, card: Mapping[str, Any], life: Life, folder: Path, video: bool) -> str:
+    verdict, tone = badge(card)
+    header = record.header
+    told = facts(card)
+    tiles = "".join(
+        f"<div class='tile'><b>{html.escape(value)}</b><span>{html.escape(name)}</span></div>"
+        for name, value in highlights(card)
+    )
+    told += [
+        ("this page shows", f"episode {life.index} of {len(record.episodes)}, agent 0"),
+        ("config", str(header.get("config_hash", ""))[:12]),
+        ("guardrail seal", str(header.get("seal", ""))[:12]),
+    ]
+    notes = ""
+    if record.truncated:
+        notes += '<p class="note">The log was cut short; this is what it holds.</p>'
+    if record.events:
+        listed = "".join(f"<li>{html.escape(e)}</li>" for e in record.events[:20])
+        notes += f'<details class="note"><summary>{len(record.events)} events</summary>'
+        notes += f"<ul>{listed}</ul></details>"
+    movie = _movie(folder / "video.mp4") if video else ""
+    half = (len(told) + 1) // 2
+    sheet = table(told) if movie else table(told[:half]) + table(told[half:])
+    return (
+        f"<header><p class='brand'>Housecat</p><h1>{html.escape(folder.name)}</h1>"
+        f"<span class='badge {tone}'>{html.escape(verdict)}</span></header>"
+        f"<div class='tiles'>{tiles}</div>"
+        f"<section class='summary'>{sheet}{movie}</section>{notes}"
+    )
+
+
+def _movie(path: Path) -> str:
+    """Return the video as part of the page, so that the page can be sent around alone."""
+    if not path.is_file():
+        return ""
+    coded = base64.b64encode(path.read_bytes()).decode("ascii")
+    return f'<video src="data:video/mp4;base64,{coded}" controls muted loop></video>'
+
+
+def _shortcuts(stories: list[Moment], life: Life) -> str:
+    if not stories:
+        return section("The refused shortcut", "<p>No plan was refused in this episode.</p>")
+    blocks = []
+    for story in stories:
+        head = f"<h3>{story.time_s:.2f} s: {story.who} said no</h3>"
+        blocks.append(
+            f"<div class='moment'>{head}<div class='pair'>{story.drawing}"
+            f"{table(story.facts)}</div></div>"
+        )
+    caption = (
+        "Left: seen from above, the plan it chose (blue) and the plan of least energy it refused"
+        " (red). Right: what the deciding guardrail watches, step by step of both plans, with the"
+        " calibrated margin added; in the red zone the guardrail is violated."
+    )
+    return section("The refused shortcut", "".join(blocks) + f"<p class='how'>{caption}</p>")
+
+
+def _replay(replay: str | None) -> str:
+    if replay is None:
+        return ""
+    frame = (
+        f'<iframe title="3-D replay" loading="lazy" srcdoc="{html.escape(replay, quote=True)}">'
+        f"</iframe>"
+    )
+    caption = "Drag to turn, scroll to zoom; green is the goal, orange the plan of that moment."
+    return section("Replay", frame + f"<p class='how'>{caption}</p>")
+
+
+def _behaviour(life: Life, known: list[Limit], units: Mapping[str, str], rate_hz: float) -> str:
+    parts = [
+        figure(
+            "Guardrails",
+            plots.guardrails(life, known, units),
+            "The black line must stay out of the red zone; dotted is the worst value that tick's"
+            " plan expected anywhere along its horizon.",
+        )
+        if known
+        else "",
+        figure(
+            "Verdicts",
+            plots.verdicts(life),
+            "Top row: what the gate did with each plan. Bottom row: ticks in which the plan of"
+            " least energy was refused because it would have violated a guardrail.",
+        ),
+        figure(
+            "Energy by term",
+            plots.energies(life),
+            f"What each cost term charges for the present state. {DEFINED}",
+        ),
+        figure(
+            "Time per module",
+            plots.timing(life, rate_hz),
+            "Bars end at the median, ticks at the 99th percentile; right of the dashed line the"
+            " agent would be late.",
+        ),
+    ]
+    return section("What it did", f"<div class='grid'>{''.join(parts)}</div>")
+
+
+def _mind(
+    life: Life,
+    known: list[Limit],
+    units: Mapping[str, str],
+    rate_hz: float,
+    paths: PathReader | None,
+    scene: Sequence[Disc],
+) -> str:
+    unit = units.get(life.position or "", "")
+    guarded = (limit.quantity for limit in known if limit.side < 0)
+    near = next((q for q in guarded if q in life.sensors), None)
+    drawing, explained = plots.latent_map(life, near, units)
+    parts = [
+        figure(
+            "Foresight",
+            foresight(life, unit, rate_hz, paths, scene),
+            "Left, where the goal is a position: paths that plans imagined (blue), the path that"
+            " came (black). Last: how far what came lay from what plans imagined, by how far they"
+            " looked ahead; plans are renewed every tick, so part of that is a change of mind.",
+        ),
+        figure(
+            "Forecast of the next percept",
+            surprise(life),
+            "Left: how far the next percept lay from its forecast, beside the spread the world"
+            " model announced. Right: what perception reports as surprise, the squared error over"
+            " the spread.",
+        ),
+        figure(
+            "Map of the latent space",
+            drawing,
+            f"Every dot is one percept, projected by PCA on its two main directions"
+            f" ({100 * explained:.0f} % of the variance), coloured by three quantities.",
+        ),
+    ]
+    return section("What it thought", "".join(parts))
+
+
+def _papers(record: Record) -> str:
+    header = dict(record.header)
+    config = html.escape(str(header.pop("config", "not recorded")))
+    rest = html.escape(json.dumps(header, indent=2, ensure_ascii=False))
+    return section(
+        "Papers",
+        f"<details><summary>Resolved config</summary><pre>{config}</pre></details>"
+        f"<details><summary>Seal, seeds, machine, versions</summary><pre>{rest}</pre></details>",
+    )

@@ -1,0 +1,156 @@
+"""Plans that were refused: by whom, why, and a picture of what would have happened."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from agent.core.messages import Percept, Plan, Ruling, Verdict
+from agent.report.plots import BLUE, INK, RED, STYLE, forbid, plane, svg
+from agent.report.series import Array, Disc, GuardReader, Life, Limit, PathReader, array
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """A plan that was refused: when, by whom, why, and a picture of it."""
+
+    time_s: float
+    who: str
+    facts: tuple[tuple[str, str], ...]
+    drawing: str
+
+
+def moment(
+    life: Life,
+    tick: int,
+    limits: Sequence[Limit],
+    units: Mapping[str, str],
+    paths: PathReader | None,
+    scene: Sequence[Disc] = (),
+) -> Moment:
+    """Return the story of a refused plan at index `tick` of the episode."""
+    said = life.ticks[tick].messages
+    percept, plan, verdict = said.get(Percept), said.get(Plan), said.get(Verdict)
+    gate = verdict is not None and life.ruling[tick] != int(Ruling.ALLOWED)
+    who = "the gate" if gate else "the planner"
+    facts = _ruled(verdict, limits, units) if verdict is not None and gate else []
+    tempting: Array | None = None
+    if percept is not None and plan is not None and isinstance(paths, GuardReader):
+        tempting = array(paths.guard_path(percept.latent[0], plan.temptation[0]))
+        facts += [] if gate else _broken(tempting, limits, units)
+    elif life.tempted[tick] > 0:
+        facts.append(("violation of the shortcut", f"{life.tempted[tick]:.3g}, summed over steps"))
+    if plan is not None:
+        facts.append(("energy of the chosen plan", f"{float(plan.energy[0]):.3g}"))
+    return Moment(
+        time_s=float(life.time_s[tick]),
+        who=who,
+        facts=tuple(facts),
+        drawing=_drawn(life, tick, limits, units, paths, None if gate else tempting, scene),
+    )
+
+
+def _drawn(
+    life: Life,
+    tick: int,
+    limits: Sequence[Limit],
+    units: Mapping[str, str],
+    paths: PathReader | None,
+    tempting: Array | None,
+    scene: Sequence[Disc],
+) -> str:
+    said = life.ticks[tick].messages
+    percept, plan = said.get(Percept), said.get(Plan)
+    unit = units.get(life.position or "", "")
+    allowed = life.ruling[tick] == int(Ruling.ALLOWED)
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(7.4, 3.3), layout="constrained")
+        above, along = figure.subplots(1, 2, width_ratios=(1.25, 1))
+        if life.path is not None:
+            here = life.path[tick : tick + 1]
+            plane(above, life, unit, scene, tick + 1)
+            if paths is not None and percept is not None and plan is not None:
+                start = percept.latent[0]
+                for actions, colour, label in (
+                    (plan.actions[0], BLUE, "chosen plan" if allowed else "plan the gate refused"),
+                    (plan.temptation[0], RED, "shortcut the planner refused"),
+                ):
+                    path = np.concatenate([here, array(paths.imagine_path(start, actions))])
+                    above.plot(*path.T, "o-", color=colour, ms=2.5, lw=1.6, label=label)
+            above.plot(*here[0], "o", color="white", mec=INK, mew=1.6, ms=7, label="here")
+        else:
+            above.set_axis_off()
+            above.text(0, 0.5, "the goal of this run is no position to draw")
+        if plan is not None and len(limits):
+            _along(along, array(plan.guardrails[0]), tempting, limits, units)
+        else:
+            along.set_axis_off()
+        figure.legend(*above.get_legend_handles_labels(), ncols=2, loc="outside lower left")
+        return svg(figure)
+
+
+def _along(
+    ax: Axes,
+    chosen: Array,
+    tempting: Array | None,
+    limits: Sequence[Limit],
+    units: Mapping[str, str],
+) -> None:
+    """Draw the guardrail that decides, over the steps of the chosen [R H] and the refused plan."""
+    decisive = chosen if tempting is None else tempting
+    first = np.where((decisive > 0).any(axis=1), (decisive > 0).argmax(axis=1), decisive.shape[1])
+    r = int(first.argmin()) if first.min() < decisive.shape[1] else int(chosen.max(axis=1).argmax())
+    limit, ahead = limits[r], np.arange(1, chosen.shape[1] + 1)
+    ax.plot(ahead, limit.quantity_at(chosen[r]), color=BLUE, lw=1.6)
+    if tempting is not None:
+        ax.plot(ahead, limit.quantity_at(tempting[r]), color=RED, lw=1.6)
+    edge = float(limit.quantity_at(np.zeros(1))[0])
+    ax.axhline(edge, color=RED, lw=1.2, ls="--")
+    forbid(ax, edge, limit.side > 0 or limit.quantity is None)
+    name, unit = limit.quantity or "value (> 0 violates)", units.get(limit.quantity or "", "")
+    ax.set(xlabel="steps ahead (ticks)", ylabel=f"{name} ({unit}), margin included")
+    ax.set_title(limit.name)
+
+
+def _broken(
+    values: Array, limits: Sequence[Limit], units: Mapping[str, str]
+) -> list[tuple[str, str]]:
+    """Say which guardrails a plan of values [R H] would break, by how much and when."""
+    facts = []
+    for limit, row in zip(limits, values, strict=False):
+        if row.max() <= 0:
+            continue
+        step, unit = int(row.argmax()), units.get(limit.quantity or "", "")
+        margin = limit.margin(step + 1)
+        facts.append(("guardrail", f"{limit.name}: {limit.words}"))
+        if limit.quantity is not None:
+            reached = float(limit.quantity_at(row)[step])
+            reached -= limit.side * (margin or 0.0)
+            said = "margin included, " if margin is None else ""
+            words = f"{reached:.3g} {unit}, {said}{step + 1} ticks ahead"
+            facts.append((f"predicted {limit.quantity}", words))
+        if margin is not None:
+            facts.append(("calibrated margin", f"{margin:.3g} {unit}"))
+        facts.append(("beyond the limit by", f"{row[step]:.3g} {unit}"))
+    return facts
+
+
+def _ruled(
+    verdict: Verdict, limits: Sequence[Limit], units: Mapping[str, str]
+) -> list[tuple[str, str]]:
+    """Say what the gate ruled, and why."""
+    which = int(verdict.guardrail[0])
+    limit = limits[which] if 0 <= which < len(limits) else None
+    unit = units.get((limit.quantity if limit else None) or "", "")
+    facts = [("ruling", Ruling(int(verdict.ruling[0])).name.lower())]
+    facts.append(("reason", verdict.reasons[0] if verdict.reasons else "none given"))
+    if limit is not None:
+        facts.append(("refused by", f"{limit.name}: {limit.words}"))
+        facts.append(("beyond the limit by", f"{float(verdict.predicted[0]):.3g} {unit}"))
+        facts.append(("calibrated margin", f"{float(verdict.margin[0]):.3g} {unit}"))
+    return facts

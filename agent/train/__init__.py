@@ -1,0 +1,1 @@
+"""Learning from watching and trying: exploration, data, and the stages of training."""

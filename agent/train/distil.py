@@ -1,0 +1,131 @@
+"""From Mode-2 to Mode-1: a policy that has learned what the planner would do.
+
+Source: LeCun (2022) sec. 3.1.3, amortised inference: imitate plans, and descend the same energy
+through the differentiable world model, so that the student can beat its teacher.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from pydantic import Field
+from torch import Tensor
+from torch.nn import functional as F
+
+from agent.core.messages import Directive, Plan
+from agent.core.protocols import Objective
+from agent.core.settings import Settings
+from agent.train.progress import Figures, Ledger, descend
+
+MIX = 1_000_003
+CHUNK = 64
+
+
+class Distil(Settings):
+    """How many plans are imitated, and how energy, guardrails and imitation are weighed.
+
+    `violation` is energy per unit of guardrail broken; a step takes `batch` states; near goals lie
+    `near` deviations of all goals away.
+    """
+
+    lessons: int = Field(default=2048, ge=1)
+    steps: int = Field(default=3000, ge=1)
+    batch: int = Field(default=64, ge=1)
+    rate: float = Field(default=1e-3, gt=0)
+    imitation: float = Field(default=1.0, ge=0)
+    violation: float = Field(default=20.0, ge=0)
+    near: float = Field(default=0.25, gt=0)
+    clip: float = Field(default=5.0, gt=0)
+
+
+@dataclass(frozen=True, slots=True)
+class Lessons:
+    """What the planner did: from `latents` [n Z], asked for `goals` [n G], `actions` [n H A]."""
+
+    latents: Tensor
+    goals: Tensor
+    actions: Tensor
+
+
+def teach(
+    plan: Callable[[Tensor, Directive], Plan],
+    directive: Callable[[Tensor], Directive],
+    latents: Tensor,
+    goals: Tensor,
+    ledger: Ledger,
+) -> Lessons:
+    """Return plans from latents [n Z] to goals [n G], leaving out those that break a guardrail.
+
+    `plan` must not warm-start from one call to the next; `directive(goals)` asks for them.
+    """
+    kept = ledger.load("lessons")
+    if kept is not None:
+        return Lessons(**kept[0])
+    parts = []
+    for state, aim in zip(torch.split(latents, CHUNK), torch.split(goals, CHUNK), strict=True):
+        found = plan(state, directive(aim))
+        good = found.violation <= 0
+        parts.append((state[good], aim[good], found.actions[good]))
+        ledger.log("lessons", len(parts) * CHUNK, len(latents), {})
+    lessons = Lessons(*(torch.cat(column) for column in zip(*parts, strict=True)))
+    tensors = {"latents": lessons.latents, "goals": lessons.goals, "actions": lessons.actions}
+    ledger.save("lessons", tensors, {"lessons": float(len(lessons.latents))})
+    return lessons
+
+
+def distil(
+    policy: Any,
+    objective: Objective,
+    directive: Callable[[Tensor], Directive],
+    lessons: Lessons,
+    latents: Tensor,
+    places: Tensor,
+    goals: Tensor,
+    config: Distil,
+    ledger: Ledger,
+    seed: int = 0,
+) -> Figures:
+    """Train `policy` (`modules.actor.policy.Policy`) on lessons and on the objective itself.
+
+    The objective is descended from random `latents` [n Z], which are at `places` [n G], towards
+    random `goals` [m G] and, half the time, towards places nearby, where precision is learned. What
+    the objective is made of must not require gradients. Energies are scaled by their mean.
+    """
+    policy.fit_scale(goals)
+    optimiser = torch.optim.Adam(policy.parameters(), lr=config.rate, fused=True)
+    extent = (policy.high - policy.low) / 2
+
+    def step(index: int) -> Figures:
+        for group in optimiser.param_groups:
+            group["lr"] = config.rate * max(1.0 - index / config.steps, 0.02)
+        generator = torch.Generator().manual_seed(seed * MIX + index)
+
+        def draw(rows: Tensor, count: int) -> Tensor:
+            return torch.randint(len(rows), (count,), generator=generator)
+
+        lesson = draw(lessons.latents, 4 * config.batch)
+        copied = policy(lessons.latents[lesson], lessons.goals[lesson])
+        horizon = min(copied.shape[1], lessons.actions.shape[1])
+        gap = (copied[:, :horizon] - lessons.actions[lesson, :horizon]) / extent
+        imitation = F.huber_loss(gap, torch.zeros_like(gap))
+        where = draw(latents, config.batch)
+        state, aim = latents[where], goals[draw(goals, config.batch)]
+        shift = torch.randn(aim.shape, generator=generator) * config.near * policy.goal_scale
+        aim = torch.where(torch.arange(len(aim)).unsqueeze(1) % 2 == 0, aim, places[where] + shift)
+        _, bill = objective(state, policy(state, aim).unsqueeze(1), directive(aim))
+        energy, violation = bill.energy.mean(), bill.violation.mean()
+        loss = config.imitation * imitation + (
+            energy + config.violation * violation
+        ) / energy.detach().clamp(min=1e-6)
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(policy.parameters(), config.clip)
+        optimiser.step()
+        figures = {"imitation": imitation, "energy": energy, "violation": violation}
+        return {name: float(value.detach()) for name, value in figures.items()}
+
+    descend("distil", config.steps, step, policy, optimiser, ledger)
+    return step(config.steps)

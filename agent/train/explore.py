@@ -1,0 +1,71 @@
+"""Trying things out: time-correlated random commands in a world."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from agent.core.messages import Action
+from agent.core.protocols import World
+from agent.core.settings import Settings
+from agent.train.dataset import Dataset
+
+TRAINING_SEEDS = 1_000_000
+"""Seeds from here on belong to evaluation; nothing learns from them."""
+
+
+class Explorer:
+    """Drives a world with an Ornstein-Uhlenbeck process, clipped to the actuators' limits."""
+
+    class Config(Settings):
+        """Episodes and their length; correlation time and deviation of the commands.
+
+        `deviation` is in units of half the actuator range; each episode draws its own share of it
+        (0.2 to 1), so that slow and fast motions are both seen.
+        """
+
+        episodes: int = Field(default=640, ge=1)
+        ticks: int = Field(default=96, ge=1)
+        correlation_s: float = Field(default=0.5, gt=0)
+        deviation: float = Field(default=0.45, gt=0)
+
+    def __init__(self, config: Config, world: World, seed: int = 0) -> None:
+        """Explore `world`; episode i starts from seed `seed` + i."""
+        self.config, self.world, self.seed = config, world, seed
+
+    def collect(self, log: Callable[[int, int], None]) -> Dataset:
+        """Return `episodes` episodes; `log(done, total)` is called after each batch of them."""
+        batches = math.ceil(self.config.episodes / self.world.batch)
+        parts = []
+        for index in range(batches):
+            parts.append(self._batch(index))
+            log(index + 1, batches)
+        values = torch.cat([v for v, _ in parts])[: self.config.episodes]
+        commands = torch.cat([c for _, c in parts])[: self.config.episodes]
+        return Dataset(values, commands)
+
+    def _batch(self, index: int) -> tuple[Tensor, Tensor]:
+        world, first = self.world, self.seed + index * self.world.batch
+        assert first + world.batch <= TRAINING_SEEDS, "training must not use evaluation seeds"
+        commands = self.commands(index)
+        values = [world.reset(range(first, first + world.batch)).values]
+        for tick in range(self.config.ticks):
+            values.append(world.step(Action(commands[:, tick])).values)
+        return torch.stack(values, dim=1), commands
+
+    def commands(self, index: int) -> Tensor:
+        """Return the random commands of batch `index`, [B T A] in actuator units."""
+        config, batch = self.config, self.world.batch
+        low, high = self.world.actuators.bounds()
+        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + index)
+        keep = math.exp(-1.0 / (config.correlation_s * self.world.rate_hz))
+        noise = torch.randn(config.ticks, batch, len(low), generator=generator)
+        for tick in range(1, config.ticks):
+            noise[tick] = keep * noise[tick - 1] + math.sqrt(1 - keep**2) * noise[tick]
+        share = 0.2 + 0.8 * torch.rand(batch, 1, generator=generator)
+        moves = (low + high) / 2 + noise * share * config.deviation * (high - low) / 2
+        return moves.clamp(low, high).transpose(0, 1).contiguous()

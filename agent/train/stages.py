@@ -1,0 +1,138 @@
+"""The first stages of training: explore, learn percepts and world model, readouts, critic.
+
+Each is a function of its arguments, reports to a ledger, and goes on where it was interrupted.
+Source: LeCun (2022) sec. 4.5-4.8 and 4.11.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from agent.core.protocols import Perception, World, WorldModel
+from agent.core.settings import Settings
+from agent.train.dataset import Dataset
+from agent.train.explore import Explorer
+from agent.train.progress import Figures, Ledger, descend
+
+MIX = 1_000_003
+CHUNK = 256
+"""Episodes encoded at a time."""
+
+
+class Fit(Settings):
+    """How long a probe is fitted, on how many windows a step, of how many ticks."""
+
+    steps: int = Field(default=3000, ge=1)
+    batch: int = Field(default=64, ge=1)
+    horizon: int = Field(default=16, ge=1)
+    rate: float = Field(default=2e-3, gt=0)
+
+
+def explore(config: Explorer.Config, world: World, seed: int, ledger: Ledger) -> Dataset:
+    """Return the episodes of an `Explorer`, collected once and kept as `explore`."""
+    kept = ledger.load("explore")
+    if kept is not None:
+        return Dataset.from_tensors(kept[0])
+    explorer = Explorer(config, world, seed)
+    dataset = explorer.collect(lambda done, total: ledger.log("explore", done, total, {}))
+    ledger.save("explore", dataset.tensors(), {"transitions": float(dataset.transitions)})
+    return dataset
+
+
+def learn_world(learner: Any, dataset: Dataset, horizon: int, ledger: Ledger) -> Figures:
+    """Train perception and world model through `learner` (`modules.world_model.learn.Learner`).
+
+    Returns held-out figures over `horizon` ticks. The normaliser of perception is fitted first.
+    """
+    learner.perception.fit_normaliser(dataset.values)
+    known, held = dataset.split()
+    descend(
+        "world_model",
+        learner.config.steps,
+        lambda index: learner.step(index, known),
+        learner,
+        learner.optimiser,
+        ledger,
+    )
+    figures: Figures = learner.evaluate(held, horizon)
+    return figures
+
+
+def fit_readouts(
+    readouts: Any,
+    perception: Perception,
+    model: WorldModel,
+    dataset: Dataset,
+    config: Fit,
+    ledger: Ledger,
+    seed: int = 0,
+) -> Figures:
+    """Fit probes to sensors on encoded and on imagined latents; return rms errors by quantity.
+
+    The errors of `readouts` are measured on held-out episodes over its own horizon.
+    """
+    readouts.fit_scale(dataset.values)
+    known, held = dataset.split()
+    optimiser = torch.optim.Adam(readouts.parameters(), lr=config.rate, fused=True)
+
+    def step(index: int) -> Figures:
+        for group in optimiser.param_groups:
+            group["lr"] = config.rate * max(1.0 - index / config.steps, 0.01)
+        generator = torch.Generator().manual_seed(seed * MIX + index)
+        values, commands = known.windows(config.batch, config.horizon, generator)
+        latents, ahead = _imagined(perception, model, values, commands)
+        targets = values[:, 1:].expand(model.members, -1, -1, -1)
+        loss = readouts.loss(latents, values) + readouts.loss(ahead, targets)
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        optimiser.step()
+        return {"loss": float(loss.detach())}
+
+    descend("readouts", config.steps, step, readouts, optimiser, ledger)
+    generator = torch.Generator().manual_seed(seed)
+    values, commands = held.windows(1024, readouts.horizon, generator)
+    latents, ahead = _imagined(perception, model, values, commands)
+    readouts.measure(torch.cat((latents[:, :1], ahead.mean(dim=0)), dim=1), values)
+    errors: Figures = readouts.error()
+    return errors
+
+
+def fit_critic(
+    critic: Any,
+    perception: Perception,
+    dataset: Dataset,
+    intrinsic: Callable[[Tensor, Tensor], Tensor],
+    ledger: Ledger,
+    seed: int = 0,
+) -> Figures:
+    """Train the critic on the intrinsic energy that the dataset's episodes really cost.
+
+    `intrinsic(values, commands)` returns the energy [N T] of sensors [N T O] after commands
+    [N T A]. Episodes are cut off by time, not ended, so the critic is asked for what follows.
+    """
+    kept = ledger.load("critic")
+    if kept is not None:
+        critic.load_state_dict(kept[0])
+        return kept[1]
+    with torch.no_grad():
+        parts = [perception.encode(values) for values in torch.split(dataset.values, CHUNK)]
+    energy = intrinsic(dataset.values[:, 1:], dataset.commands)
+    ended = torch.zeros_like(energy, dtype=torch.bool)
+    figures: Figures = critic.fit(torch.cat(parts), energy, ended, seed)
+    ledger.log("critic", 1, 1, figures)
+    ledger.save("critic", critic.state_dict(), figures)
+    return figures
+
+
+@torch.no_grad()
+def _imagined(
+    perception: Perception, model: WorldModel, values: Tensor, commands: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Return latents [n L+1 Z] of sensors, and those imagined from the first [E n L Z]."""
+    latents = perception.encode(values)
+    return latents, model.imagine(latents[:, 0], commands[:, None]).latents[:, :, 0]

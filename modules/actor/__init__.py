@@ -1,0 +1,1 @@
+"""Actors: reactive policies and planners."""

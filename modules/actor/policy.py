@@ -1,0 +1,93 @@
+"""The Mode-1 network: a whole plan in one pass, distilled from Mode-2.
+
+Source: LeCun (2022) sec. 3.1.1 (Mode-1) and 3.1.3 ("from Mode-2 to Mode-1", amortised inference).
+"""
+
+from __future__ import annotations
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from agent.core.protocols import Site
+from agent.core.settings import Settings
+
+
+class Policy(nn.Module):
+    """Maps a latent and a goal to actions for `horizon` ticks, inside the limits by construction.
+
+    It proposes a whole plan, not one action, so that guardrails can be checked on what it is about
+    to do. Untrained it proposes to rest: the action nearest to zero within the limits.
+    """
+
+    class Config(Settings):
+        """`width` of its two hidden layers, `horizon` in ticks, and `span`.
+
+        `span` is the share of the actuators' range, around its centre, that is ever used: commands
+        that exploration hardly tried are where a planner finds a learned model's mistakes.
+        """
+
+        width: int = Field(default=192, ge=1)
+        horizon: int = Field(default=12, ge=1)
+        span: float = Field(default=0.65, gt=0, le=1)
+
+    goal_mean: Tensor
+    goal_scale: Tensor
+    low: Tensor
+    high: Tensor
+    rest: Tensor
+
+    def __init__(self, config: Config, site: Site) -> None:
+        """Build an untrained policy. Raises ValueError if an actuator has no finite limits."""
+        super().__init__()
+        self.horizon, self.size = config.horizon, site.actuators.size
+        low, high = site.actuators.bounds()
+        if not bool((torch.isfinite(low) & torch.isfinite(high)).all()):
+            raise ValueError(
+                f"policy: expected finite limits for every actuator, came"
+                f" {site.actuators.describe()} with none; declare low and high in the world"
+            )
+        centre, half = (low + high) / 2, config.span * (high - low) / 2
+        low, high = centre - half, centre + half
+        last = nn.Linear(config.width, config.horizon * self.size)
+        self.net = nn.Sequential(
+            nn.Linear(site.latent + site.goal.size, config.width),
+            nn.SiLU(),
+            nn.Linear(config.width, config.width),
+            nn.SiLU(),
+            last,
+        )
+        rest = torch.zeros_like(low).clamp(low, high)
+        share = (2 * (rest - low) / (high - low) - 1).clamp(-0.99, 0.99)
+        with torch.no_grad():
+            last.weight.zero_()
+            last.bias.copy_(share.atanh().repeat(config.horizon))
+        self.register_buffer("goal_mean", torch.zeros(site.goal.size))
+        self.register_buffer("goal_scale", torch.ones(site.goal.size))
+        self.register_buffer("low", low, persistent=False)
+        self.register_buffer("high", high, persistent=False)
+        self.register_buffer("rest", rest, persistent=False)
+
+    def forward(self, latent: Tensor, goal: Tensor) -> Tensor:
+        """Return plans [..., H, A] in actuator units for latents [..., Z] and goals [..., G]."""
+        scaled = (goal - self.goal_mean) / self.goal_scale
+        raw = self.net(torch.cat((latent, scaled), dim=-1)).unflatten(-1, (self.horizon, self.size))
+        plans: Tensor = self.low + (self.high - self.low) * (raw.tanh() + 1) / 2
+        return plans
+
+    def propose(self, latent: Tensor, goal: Tensor, horizon: int) -> Tensor:
+        """Return plans [B horizon A]: cut short, or continued at rest beyond the policy's own."""
+        return stretch(self(latent, goal), horizon, self.rest)
+
+    def fit_scale(self, goals: Tensor) -> None:
+        """Take mean and deviation of goals [n G], before training."""
+        self.goal_mean.copy_(goals.mean(dim=0))
+        self.goal_scale.copy_(goals.std(dim=0).clamp(min=1e-6))
+
+
+def stretch(actions: Tensor, horizon: int, rest: Tensor) -> Tensor:
+    """Return plans [B H A] as [B horizon A]: cut short, or continued with the action `rest` [A]."""
+    have = actions.shape[1]
+    if have >= horizon:
+        return actions[:, :horizon]
+    return torch.cat((actions, rest.expand(len(actions), horizon - have, -1)), dim=1)

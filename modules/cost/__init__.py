@@ -1,0 +1,1 @@
+"""Cost: readouts of physical quantities, terms, and the critic."""

@@ -1,0 +1,107 @@
+"""The critic: anticipates the intrinsic energy still to come.
+
+Source: LeCun (2022) sec. 3.3 (intrinsic cost, trainable critic, trained from short-term memory);
+TD(lambda) targets: Sutton, Barto (2018) sec. 12.1.
+"""
+
+from __future__ import annotations
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from agent.core.protocols import Site
+from agent.core.settings import Settings
+
+MIX = 1_000_003
+
+
+class Critic(nn.Module):
+    """Maps latents to the discounted sum of future intrinsic energy, never negative.
+
+    A small ensemble; its members differ in initial weights and minibatches, and the anticipation is
+    their mean. Energy comes from outside at every tick, so it is learned, never imposed.
+    """
+
+    class Config(Settings):
+        """Members and `width`; `discount` per tick; `trace`, the lambda of TD(lambda); training."""
+
+        members: int = Field(default=2, ge=1)
+        width: int = Field(default=64, ge=1)
+        discount: float = Field(default=0.95, ge=0, lt=1)
+        trace: float = Field(default=0.9, ge=0, le=1)
+        steps: int = Field(default=1500, ge=1)
+        batch: int = Field(default=256, ge=1)
+        rounds: int = Field(default=3, ge=1)
+        rate: float = Field(default=2e-3, gt=0)
+
+    scale: Tensor
+
+    def __init__(self, config: Config, site: Site) -> None:
+        """Build an untrained critic: it anticipates next to nothing."""
+        super().__init__()
+        self.config = config
+        self.nets = nn.ModuleList(
+            nn.Sequential(
+                nn.Linear(site.latent, config.width),
+                nn.SiLU(),
+                nn.Linear(config.width, 1),
+            )
+            for _ in range(config.members)
+        )
+        self.register_buffer("scale", torch.tensor(1e-6))
+
+    def anticipate(self, latents: Tensor) -> Tensor:
+        """Return anticipated energy [...] of latents [..., Z]; differentiable."""
+        return self._each(latents).mean(dim=0)
+
+    @torch.no_grad()
+    def targets(self, latents: Tensor, energy: Tensor, ended: Tensor) -> Tensor:
+        """Return TD(lambda) targets [N T] from sequences.
+
+        Shapes: `latents` [N T+1 Z]; `energy` [N T], paid on arriving in state t+1; `ended` [N T],
+        true where that arrival ended the episode for good, so that nothing follows it.
+        """
+        discount, trace = self.config.discount, self.config.trace
+        ahead = self.anticipate(latents[:, 1:])
+        result, later = torch.empty_like(energy), ahead[:, -1]
+        for t in reversed(range(energy.shape[1])):
+            mixed = (1 - trace) * ahead[:, t] + trace * later
+            later = energy[:, t] + discount * mixed.masked_fill(ended[:, t], 0.0)
+            result[:, t] = later
+        return result
+
+    def fit(
+        self, latents: Tensor, energy: Tensor, ended: Tensor, seed: int = 0
+    ) -> dict[str, float]:
+        """Learn from sequences (see `targets`) and return the error and the share explained.
+
+        Targets are recomputed `rounds` times. Deterministic in the sequences and `seed`.
+        """
+        config = self.config
+        flat = latents[:, :-1].reshape(-1, latents.shape[-1])
+        self.scale.copy_(energy.mean() / (1 - config.discount) + 1e-6)
+        optimiser = torch.optim.Adam(self.parameters(), lr=config.rate)
+        generator = torch.Generator().manual_seed(seed * MIX)
+        goal = torch.zeros(len(flat))
+        for _ in range(config.rounds):
+            goal = self.targets(latents, energy, ended).reshape(-1)
+            for _ in range(config.steps // config.rounds):
+                shape = (config.members, config.batch)
+                pick = torch.randint(len(flat), shape, generator=generator)
+                loss = torch.zeros(())
+                for net, rows in zip(self.nets, pick, strict=True):
+                    value = F.softplus(net(flat[rows]).squeeze(-1))
+                    loss = loss + F.mse_loss(value, goal[rows] / self.scale)
+                optimiser.zero_grad(set_to_none=True)
+                loss.backward()  # type: ignore[no-untyped-call]
+                optimiser.step()
+        with torch.no_grad():
+            error = (self.anticipate(flat) - goal).square().mean()
+            explained = 1 - error / goal.var().clamp(min=1e-12)
+        return {"error": float(error.sqrt()), "explained": float(explained)}
+
+    def _each(self, latents: Tensor) -> Tensor:
+        raw = torch.stack([net(latents).squeeze(-1) for net in self.nets])
+        return F.softplus(raw) * self.scale

@@ -1,0 +1,1 @@
+"""Guardrails: one constraint class per file."""

@@ -1,0 +1,28 @@
+"""Guardrail: a quantity stays above a limit."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from agent.core.messages import Rollout
+from agent.core.protocols import Site
+from agent.core.settings import Settings
+
+
+class AtLeast:
+    """Every component of a quantity is at least `limit`: value = limit - quantity <= 0."""
+
+    class Config(Settings):
+        """`limit` is in the unit of `quantity`."""
+
+        name: str
+        quantity: str
+        limit: float
+
+    def __init__(self, config: Config, site: Site) -> None:
+        """Hold `config.quantity` above `config.limit`."""
+        self.name, self.quantity, self.limit = config.name, config.quantity, config.limit
+
+    def value(self, rollout: Rollout) -> Tensor:
+        """Return limit - quantity of the lowest component at every imagined step, [E B K H]."""
+        return self.limit - rollout.quantities[self.quantity].amin(dim=-1)

@@ -1,0 +1,1 @@
+"""Cost terms: one immutable class per file."""

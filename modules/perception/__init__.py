@@ -1,0 +1,1 @@
+"""Perception: from sensors to a latent state."""

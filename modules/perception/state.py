@@ -1,0 +1,117 @@
+"""Perception from sensors: a normaliser and a small encoder.
+
+Source: LeCun (2022) sec. 3, "perception module"; sec. 4.2 for the encoder of a JEPA.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from agent.core.messages import Directive, Forecast, Observation, Percept
+from agent.core.protocols import Inbox, Ports, Site
+from agent.core.settings import Settings
+from agent.core.spec import Spec
+
+EPSILON = 1e-6
+"""Least squared spread a surprise is measured against."""
+
+
+class StatePerception(nn.Module):
+    """Encodes packed sensors [B O] into a latent [B Z]: a linear map plus a small network.
+
+    Sensors are normalised with statistics of exploration (`fit_normaliser`). An invalid sensor is
+    replaced by its training mean, and each of its scalars adds 1 to the squared uncertainty, which
+    otherwise is the squared spread of the last forecast. Attention scales the normalised sensors.
+    """
+
+    class Config(Settings):
+        """`width` of the two hidden layers; sensors named in `compressed` pass a log first.
+
+        Compression, sign(x) log(1 + |x|), tames spiky quantities such as contact forces.
+        """
+
+        width: int = Field(default=128, ge=1)
+        compressed: tuple[str, ...] = ()
+
+    reads: ClassVar[tuple[type, ...]] = (Observation, Directive)
+    recalls: ClassVar[tuple[type, ...]] = (Forecast,)
+    posts: ClassVar[type] = Percept
+
+    mean: Tensor
+    scale: Tensor
+    log: Tensor
+    sensor: Tensor
+
+    def __init__(self, config: Config, site: Site) -> None:
+        """Build an untrained encoder. Raises KeyError if a compressed sensor does not exist."""
+        super().__init__()
+        self.site = site
+        size = site.sensors.size
+        self.encoder = nn.Sequential(
+            nn.Linear(size, config.width),
+            nn.SiLU(),
+            nn.Linear(config.width, config.width),
+            nn.SiLU(),
+            nn.Linear(config.width, site.latent),
+        )
+        self.linear = nn.Linear(size, site.latent, bias=False)
+        log = torch.zeros(size, dtype=torch.bool)
+        for name in config.compressed:
+            log[site.sensors[name]] = True
+        counts = torch.tensor([c.size for c in site.sensors.channels])
+        sensor = torch.arange(len(counts)).repeat_interleave(counts)
+        self.register_buffer("mean", torch.zeros(size))
+        self.register_buffer("scale", torch.ones(size))
+        self.register_buffer("log", log, persistent=False)
+        self.register_buffer("sensor", sensor, persistent=False)
+
+    def ports(self) -> Ports:
+        """Insist on the body's sensor layout and promise a latent of the site's size."""
+        sensors = self.site.sensors
+        return Ports(
+            axes={"O": sensors.size, "S": len(sensors.channels), "Z": self.site.latent},
+            fields={(Observation, "values"): Spec(("B", "O"), layout=sensors)},
+        )
+
+    def fit_normaliser(self, values: Tensor) -> None:
+        """Take mean and deviation of sensor values [..., O]; constant sensors keep scale 1."""
+        flat = self._compress(values).reshape(-1, values.shape[-1])
+        deviation = flat.std(dim=0)
+        self.mean.copy_(flat.mean(dim=0))
+        self.scale.copy_(torch.where(deviation > EPSILON, deviation, torch.ones_like(deviation)))
+
+    def encode(self, values: Tensor) -> Tensor:
+        """Return latents [..., Z] of packed sensor values [..., O]; differentiable."""
+        return self._embed(self._normalise(values))
+
+    def reset(self, batch: int) -> None:
+        """Nothing to forget: all state is recalled from the last forecast."""
+
+    @torch.no_grad()
+    def tick(self, inbox: Inbox) -> Percept:
+        """Return the percept of this tick's observation and the surprise of the last forecast."""
+        observation, attention = inbox[Observation], inbox[Directive].attention
+        valid = observation.valid[:, self.sensor]
+        seen = torch.where(valid, self._normalise(observation.values), torch.zeros(()))
+        latent = self._embed(seen * attention[:, self.sensor])
+        missing = (~valid).sum(dim=1, dtype=latent.dtype)
+        forecast = inbox.last(Forecast)
+        if forecast is None:
+            return Percept(latent, missing.sqrt(), torch.zeros_like(missing))
+        variance = forecast.spread.square()
+        error = (latent - forecast.latent).square().sum(dim=1)
+        return Percept(latent, (variance + missing).sqrt(), error / variance.clamp(min=EPSILON))
+
+    def _embed(self, normalised: Tensor) -> Tensor:
+        latents: Tensor = self.linear(normalised) + self.encoder(normalised)
+        return latents
+
+    def _normalise(self, values: Tensor) -> Tensor:
+        return (self._compress(values) - self.mean) / self.scale
+
+    def _compress(self, values: Tensor) -> Tensor:
+        return torch.where(self.log, values.sign() * values.abs().log1p(), values)

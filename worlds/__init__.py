@@ -1,0 +1,1 @@
+"""Worlds: bodies and places simulated in MuJoCo. Only this package may import mujoco."""
