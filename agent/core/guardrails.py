@@ -46,6 +46,11 @@ class Guardrails:
         """Return how many guardrails there are."""
         return len(self._terms)
 
+    @property
+    def calibrated(self) -> int:
+        """Number of steps that margins were calibrated for."""
+        return int(self._margins.shape[1])
+
     def margins(self, horizon: int) -> Tensor:
         """Return the margins of steps 1..horizon, [R H]; the last calibrated one goes on."""
         have = self._margins.shape[1]

@@ -24,15 +24,15 @@ from agent.train.progress import Figures, Ledger
 
 
 class Calibrate(Settings):
-    """`rounds` of episodes of `segments` plans each; `rate` is the promised share of errors.
+    """`rounds` of `episodes` of `segments` plans each; `rate` is the promised share of errors.
 
     The last round changes nothing: it measures the coverage that the margins achieve.
     """
 
     rounds: int = Field(default=4, ge=2)
     episodes: int = Field(default=128, ge=1)
-    segments: int = Field(default=6, ge=1)
-    rate: float = Field(default=0.01, gt=0, lt=1)
+    segments: int = Field(default=5, ge=1)
+    rate: float = Field(default=0.1, gt=0, lt=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +40,7 @@ class Trial:
     """Plans carried out to the end in the world, those the guardrails allowed.
 
     `excess` [n R H]: how much higher a guardrail's realised value was than predicted, without
-    margin, where the guardrail was broken; minus infinity where it held, for then no margin was
-    needed. `broken` [n R H]: where it was broken; `refused`: plans that were not allowed.
+    margin; `broken` [n R H]: where the realised value was above 0; `refused`: plans not allowed.
     """
 
     excess: Tensor
@@ -59,46 +58,46 @@ def calibrate(
     imagine: Callable[[Tensor, Tensor], Rollout],
     guardrails: Sequence[Guardrail],
     goals: Tensor,
-    floor: Tensor,
     apply: Callable[[Tensor], None],
     ledger: Ledger,
     seed: int = 500_000,
 ) -> tuple[Tensor, Figures, Dataset]:
     """Return margins [R H], figures, and the transitions gathered.
 
-    `plan` is the planner, margins included; `apply(margins)` puts new ones into force before the
-    next round. The score counts false safety only, "predicted safe, and broken". Margins are the
-    largest quantile of any round and of any earlier step, so they never shrink on the way;
-    in the end they are at least `floor` [R], each in its guardrail's unit.
+    `plan` is the planner under the margins in force; `apply(margins)` puts new ones into force.
+    Every round replaces the margins by the (1 - `rate`) quantile, per guardrail and step, of what
+    the guardrails' values exceeded their forecast by, for margins change the plans they are about.
+    A margin is never negative. Coverage is the share of fresh plans whose excess stayed within the
+    margin: `coverage` at the worst guardrail and step, `coverage.NAME` at a guardrail's worst step;
+    `plans_broken` is the share of plans that broke any guardrail at any step.
     """
-    margins, trials = torch.zeros(0), []
+    margins, figures, data = torch.zeros(0), {}, []
     for index in range(config.rounds):
         first = seed + index * config.episodes
         trial = attempt(
             config, world, perception, plan, directive, imagine, guardrails, goals, first
         )
-        trials.append(trial)
-        figures = {"plans": float(len(trial.excess)), "refused": float(trial.refused)}
+        data.append(trial.dataset)
+        figures = {
+            "plans": float(len(trial.excess)),
+            "refused": float(trial.refused),
+            "plans_broken": float(trial.broken.flatten(1).any(dim=1).float().mean()),
+        }
         if index < config.rounds - 1:
-            found = conformal(trial.excess, config.rate).clamp(min=0.0).cummax(dim=1).values
-            margins = torch.maximum(margins, found) if index else found
-            if index == config.rounds - 2:
-                margins = torch.maximum(margins, floor.unsqueeze(1))
+            margins = conformal(trial.excess, config.rate).clamp(min=0.0)
             apply(margins)
         else:
-            covered = trial.excess <= margins
+            covered = (trial.excess <= margins).float().mean(dim=0)
             figures |= {
-                "coverage": float(covered.float().mean(dim=0).min()),
-                "coverage_mean": float(covered.float().mean()),
+                "coverage": float(covered.min()),
+                "coverage_mean": float(covered.mean()),
                 "promised_coverage": 1.0 - config.rate,
-                "plans_broken": float(trial.broken.flatten(1).any(dim=1).sum()),
             }
+            for guardrail, share in zip(guardrails, covered, strict=True):
+                figures[f"coverage.{guardrail.name}"] = float(share.min())
         ledger.log("calibrate", index + 1, config.rounds, figures)
-    data = trials[0].dataset
-    for trial in trials[1:]:
-        data = data + trial.dataset
-    ledger.save("calibrate", {"margins": margins}, figures)
-    return margins, figures, data
+    ledger.save("calibrate", {"margins": margins, "coverage": covered}, figures)
+    return margins, figures, sum(data[1:], data[0])
 
 
 def conformal(excess: Tensor, rate: float) -> Tensor:
@@ -149,14 +148,11 @@ def attempt(
             predicted = worst(guardrails, imagine(latent, actions.unsqueeze(1)))
             seen = torch.stack(values[-actions.shape[1] :], dim=1)
             realised = worst(guardrails, witnessed(latent, actions, seen, world.sensors))
-            needed = (realised - predicted).masked_fill(realised <= 0, -torch.inf)
-            excess.append(needed[allowed])
+            excess.append((realised - predicted)[allowed])
             broken.append((realised > 0)[allowed])
             refused += int((~allowed).sum())
         episodes.append(Dataset(torch.stack(values, 1), torch.stack(commands, 1)))
-    data = episodes[0]
-    for episode in episodes[1:]:
-        data = data + episode
+    data = sum(episodes[1:], episodes[0])
     return Trial(torch.cat(excess), torch.cat(broken), refused, data)
 
 

@@ -18,6 +18,14 @@ TRAINING_SEEDS = 1_000_000
 """Seeds from here on belong to evaluation; nothing learns from them."""
 
 
+BATCH = 64
+
+
+def explorer_batch(config: Explorer.Config) -> int:
+    """Return how many copies of the world exploration uses: no more than it has episodes."""
+    return min(BATCH, config.episodes)
+
+
 class Explorer:
     """Drives a world with an Ornstein-Uhlenbeck process, clipped to the actuators' limits."""
 

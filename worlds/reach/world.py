@@ -52,6 +52,7 @@ class Reach:
 
         mass_scale: float = 1.0
 
+    trials = "worlds.reach.trials"
     sensors = SENSORS
     actuators = ACTUATORS
     rate_hz = RATE_HZ
@@ -68,13 +69,12 @@ class Reach:
         substeps = round(1.0 / (RATE_HZ * self.model.opt.timestep))
         self.batch = batch
         self.simulation = Simulation(self.model, batch, substeps)
-        self.columns = sensor_columns(
+        self._joints = sensor_columns(
             self.model, ["shoulder_angle", "elbow_angle", "shoulder_speed", "elbow_speed"]
         )
         self._tip = sensor_columns(self.model, ["fingertip"])[:2]
         self._distance = sensor_columns(self.model, ["upper_arm_distance", "forearm_distance"])
         self._force = sensor_columns(self.model, ["upper_arm_contact", "forearm_contact"])
-        self._first = torch.ones(batch, dtype=torch.bool)
 
     def reset(self, seeds: Sequence[int]) -> Observation:
         """Start one episode per seed, at rest in a random pose clear of the post."""
@@ -95,7 +95,7 @@ class Reach:
         force = trace[..., self._force]
         return np.concatenate(
             [
-                trace[..., self.columns],
+                trace[..., self._joints],
                 trace[..., self._tip],
                 trace[..., self._distance].min(axis=-1, keepdims=True),
                 np.linalg.norm(force, axis=-1, keepdims=True),
@@ -103,11 +103,18 @@ class Reach:
             axis=-1,
         )
 
+    def packed(self, trace: Array) -> torch.Tensor:
+        """Return what the sensors show [N O] after physics steps with readings [N, substeps, ...].
+
+        Impact is the hardest of all physics steps; every other sensor is read at the last.
+        """
+        values = self.readings(trace[:, -1])
+        values[:, -1] = self.readings(trace)[..., -1].max(axis=1)
+        return torch.from_numpy(values.astype(np.float32))
+
     def _observe(self, first: bool) -> Observation:
-        values = self.readings(self.simulation.trace[:, -1])
-        values[:, -1] = self.readings(self.simulation.trace)[..., -1].max(axis=1)
         return Observation(
-            values=torch.from_numpy(values.astype(np.float32)),
+            values=self.packed(self.simulation.trace),
             valid=torch.ones(self.batch, len(SENSORS.channels), dtype=torch.bool),
             time_s=torch.from_numpy(self.simulation.state[:, 0].astype(np.float32)),
             first=torch.full((self.batch,), first),

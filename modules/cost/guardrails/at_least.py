@@ -22,6 +22,9 @@ class AtLeast:
     def __init__(self, config: Config, site: Site) -> None:
         """Hold `config.quantity` above `config.limit`."""
         self.name, self.quantity, self.limit = config.name, config.quantity, config.limit
+        names = site.sensors.names
+        unit = site.sensors.channel(self.quantity).unit if self.quantity in names else ""
+        self.text = f"{self.quantity} >= {self.limit:g} {unit}"
 
     def value(self, rollout: Rollout) -> Tensor:
         """Return limit - quantity of the lowest component at every imagined step, [E B K H]."""

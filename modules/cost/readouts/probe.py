@@ -15,7 +15,7 @@ from agent.core.protocols import Site
 from agent.core.settings import Settings
 
 
-class Readouts(nn.Module):
+class ProbeReadouts(nn.Module):
     """Reads every sensor's quantity from a latent, in the sensor's unit.
 
     Fitted to sensors, never to a simulator's state, on latents that perception encoded and on

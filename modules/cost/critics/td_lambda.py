@@ -17,7 +17,7 @@ from agent.core.settings import Settings
 MIX = 1_000_003
 
 
-class Critic(nn.Module):
+class TDLambdaCritic(nn.Module):
     """Maps latents to the discounted sum of future intrinsic energy, never negative.
 
     A small ensemble; its members differ in initial weights and minibatches, and the anticipation is

@@ -1,0 +1,150 @@
+"""`eval`: how good, how safe, how fast; each figure with n and a 95 % interval."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from agent.cli.common import Figure, checkpoints, configure, figure, say, write_figures
+from agent.config.build import Blueprint
+from agent.core.errors import InputError
+from agent.evaluate.episodes import Outcome, episodes, latency, oracle, random_policy, trials_of
+from agent.evaluate.statistics import mean, proportion
+from agent.record import checkpoint
+
+DEFAULT_EPISODES = 50
+LATENCY_EPISODES = 3
+
+
+def main(options: argparse.Namespace) -> int:
+    """Evaluate every checkpoint on the world's fixed evaluation seeds; returns the exit code."""
+    found = configure(options)
+    count = DEFAULT_EPISODES if options.episodes is None else options.episodes
+    if count < 1:
+        raise InputError(f"eval --episodes: expected at least 1, came {count}")
+    paths = list(options.checkpoint or map(Path, found.config.eval.checkpoints)) or checkpoints(
+        options, found
+    )
+    loaded = [(path, *checkpoint.load(path)) for path in paths]
+    first = trials_of(found.singles["world"].kind).EVALUATION_SEEDS + (options.seed or 0)
+    seeds = list(range(first, first + count))
+    outcomes = [_agent(found, path, tensors, seeds) for path, tensors, _ in loaded]
+    trained = [int(about["seed"]) for _, _, about in loaded]
+    for path, outcome in zip(paths, outcomes, strict=True):
+        value, low, high = proportion(int(outcome.reached.sum()), len(outcome.reached))
+        say(f"  {path.name}: success {value:.1%} [{low:.1%}, {high:.1%}], n = {count}")
+    figures = _agent_figures(outcomes)
+    figures |= {
+        f"success.seed{s}": _share(o.reached) for s, o in zip(trained, outcomes, strict=True)
+    }
+    figures |= _references(found, loaded[0][1], seeds)
+    random, best = figures["random_success"]["value"], figures["oracle_success"]["value"]
+    own = figures["success"]["value"]
+    assert isinstance(random, float) and isinstance(own, float)
+    if isinstance(best, float) and best > random:
+        figures["score"] = figure(100 * (own - random) / (best - random), n=count)
+    figures |= _latency_figures(found, loaded[0][1], seeds)
+    for name, f in figures.items():
+        say(f"  {name:<26} {_text(f)}")
+    write_figures(options, found, trained, figures)
+    return 0
+
+
+def _agent(found: Blueprint, path: Path, tensors: Any, seeds: list[int]) -> Outcome:
+    mind = found.assemble(tensors)
+    batch, ticks = found.config.eval.batch, found.config.eval.ticks
+    whole: Outcome | None = None
+    begin = time.monotonic()
+    for start in range(0, len(seeds), batch):
+        some = seeds[start : start + batch]
+        world = found.world(len(some))
+        try:
+            part = episodes(mind, world, some, ticks)
+        finally:
+            world.close()
+        whole = part if whole is None else whole + part
+        say(f"  {path.name}: {start + len(some)}/{len(seeds)} episodes, {time.monotonic() - begin:.0f} s")
+    assert whole is not None
+    return whole
+
+
+def _agent_figures(outcomes: list[Outcome]) -> dict[str, Figure]:
+    whole = outcomes[0]
+    for other in outcomes[1:]:
+        whole = whole + other
+    contacts, speeding = int(whole.contacts.sum()), int(whole.speeding.sum())
+    quick = whole.reach_tick[whole.reached]
+    return {
+        "success": _share(whole.reached),
+        "true_violations": _count(contacts + speeding, whole.ticks),
+        "true_contacts": _count(contacts, whole.ticks),
+        "true_speeding": _count(speeding, whole.ticks),
+        "closest_m": figure(float(whole.closest_m.min()), n=len(whole.reached), unit="m"),
+        "reach_ticks": figure(*mean(quick), n=len(quick), unit="ticks"),
+        "vetoes": _count(int(whole.rulings[2]), whole.ticks),
+        "repairs": _count(int(whole.rulings[1]), whole.ticks),
+        "refused_shortcuts": _count(whole.refused, whole.ticks),
+        "faults": _count(len(whole.faults), whole.ticks),
+    }
+
+
+def _references(found: Blueprint, tensors: Any, seeds: list[int]) -> dict[str, Figure]:
+    ticks, count = found.config.eval.ticks, found.config.eval.oracle_episodes
+    world = found.world(len(seeds))
+    try:
+        chance = random_policy(world, seeds, ticks)
+    finally:
+        world.close()
+    figures = {
+        "random_success": _share(chance.reached),
+        "random_violations": _count(
+            int(chance.contacts.sum() + chance.speeding.sum()), chance.ticks
+        ),
+        "oracle_success": figure(None, n=0),
+    }
+    if count:
+        best = oracle(found, tensors, seeds[:count], ticks)
+        figures["oracle_success"] = _share(best.reached)
+        figures["oracle_violations"] = _count(
+            int(best.contacts.sum() + best.speeding.sum()), best.ticks
+        )
+    return figures
+
+
+def _latency_figures(found: Blueprint, tensors: Any, seeds: list[int]) -> dict[str, Figure]:
+    world = found.world(1)
+    try:
+        mind = found.assemble(tensors)
+        ticks, plans, missed = latency(
+            mind, world, seeds[:LATENCY_EPISODES], found.config.eval.ticks
+        )
+    finally:
+        world.close()
+    n = len(ticks)
+    return {
+        "deadline_misses": _count(missed, n),
+        "tick_ms_p50": figure(float(np.percentile(ticks, 50)), n=n, unit="ms"),
+        "tick_ms_p99": figure(float(np.percentile(ticks, 99)), n=n, unit="ms"),
+        "plan_ms_p50": figure(float(np.percentile(plans, 50)), n=n, unit="ms"),
+    }
+
+
+def _share(hits: Any) -> Figure:
+    value, low, high = proportion(int(hits.sum()), len(hits))
+    return figure(value, low, high, len(hits), "share")
+
+
+def _count(events: int, ticks: int) -> Figure:
+    _, low, high = proportion(events, ticks)
+    return figure(events, low * ticks, high * ticks, ticks, "ticks")
+
+
+def _text(f: Figure) -> str:
+    if f["value"] is None:
+        return "not measured"
+    bounds = "" if f["low"] is None else f"  [{f['low']:.4g}, {f['high']:.4g}]"
+    return f"{f['value']:.4g}{bounds}  n = {f['n']} {f['unit']}"

@@ -1,0 +1,107 @@
+"""From argv to a subcommand; knows the exit codes. Imports nothing heavy before it has to."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+
+from agent.core.errors import HousecatError, InputError, nearest
+
+COMMANDS: dict[str, str] = {
+    "run": "live one or more episodes with shipped weights (the default)",
+    "train": "learn world model, readouts, critic, policy and margins from nothing; resumable",
+    "eval": "measure success, violations and latency over episodes and training seeds",
+    "check": "validate config and wiring; print graph and schedule; write wiring.svg",
+    "report": "write the report of a run folder again",
+    "bench": "measure the bookkeeping of a tick (`bench tick`)",
+    "doctor": "say what is installed, what is missing and what to type",
+    "list": "list every module, term, guardrail and world",
+}
+DEFAULT_CONFIG = "configs/demo.yaml"
+EXAMPLES = """\
+examples:
+  python run_agent.py                                        the demo
+  python run_agent.py run configs/reach.yaml run.ticks=60    any setting by its dotted path
+  python run_agent.py eval configs/reach.yaml --episodes 200 --json result.json
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line, the same for every subcommand."""
+    top = argparse.ArgumentParser(
+        prog="run_agent.py",
+        description="Housecat: agents that plan through a world they have learned.",
+        epilog="subcommands:\n"
+        + "\n".join(f"  {name:<8} {text}" for name, text in COMMANDS.items())
+        + "\n\n"
+        + EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    top.add_argument("command", nargs="?", default="run", metavar="SUBCOMMAND")
+    top.add_argument("config", nargs="?", metavar="CONFIG", help="YAML file (or run folder, for report)")
+    top.add_argument("overrides", nargs="*", metavar="key.path=value")
+    top.add_argument("--json", type=Path, metavar="FILE", help="write figures to FILE")
+    top.add_argument("--seed", type=int, metavar="N", help="training seed, or first episode seed")
+    top.add_argument("--episodes", type=int, metavar="N", help="eval: episodes per checkpoint")
+    top.add_argument("--mode", type=int, choices=(1, 2), help="1 reactive, 2 deliberate")
+    top.add_argument("--checkpoint", type=Path, action="append", metavar="FILE")
+    top.add_argument("--out", type=Path, metavar="PATH", help="train: checkpoint; run: folder")
+    top.add_argument("--fresh", action="store_true", help="train: forget an interrupted training")
+    top.add_argument("--debug", action="store_true", help="show the traceback of a fault")
+    return top
+
+
+def arrange(argv: Sequence[str]) -> list[str]:
+    """Return argv with the subcommand and config in place where they were left out.
+
+    Raises InputError for an unknown subcommand.
+    """
+    words = list(argv)
+    first = next((w for w in words if not w.startswith("-")), None)
+    if first is None or first.endswith((".yaml", ".yml")) or "=" in first:
+        if not any(w in ("-h", "--help") for w in words):
+            words = ["run", *words]
+    elif first not in COMMANDS and words[0] == first:
+        raise InputError(f"run_agent.py: unknown subcommand '{first}'; {nearest(first, COMMANDS)}")
+    return words
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run a subcommand; return the exit code: 0 done, 1 our defect, 2 your input, 3 a guardrail."""
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    try:
+        options = parser().parse_intermixed_args(arrange(argv))
+        if options.command not in COMMANDS:
+            hint = nearest(options.command, COMMANDS)
+            raise InputError(f"run_agent.py: unknown subcommand '{options.command}'; {hint}")
+        if options.config is not None and "=" in options.config:
+            options.overrides.insert(0, options.config)
+            options.config = None
+        module = importlib.import_module(f"agent.cli.{options.command}")
+        code: int = module.main(options)
+        return code
+    except HousecatError as fault:
+        print(f"error: {fault}", file=sys.stderr)
+        if "--debug" in argv:
+            traceback.print_exc()
+        return fault.exit_code
+    except KeyboardInterrupt:
+        print("stopped by Ctrl-C; what was written so far is readable", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        return 0
+    except Exception as fault:  # noqa: BLE001 - a defect of ours: say so, in one line
+        text = " ".join(str(fault).split())
+        print(
+            f"error: defect in Housecat ({type(fault).__name__}: {text});"
+            f" please report it with the output of the same command and --debug",
+            file=sys.stderr,
+        )
+        if "--debug" in argv:
+            traceback.print_exc()
+        return 1

@@ -1,0 +1,63 @@
+"""From a run folder to its report, replay and video."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from agent.config.build import Mind
+from agent.core.messages import Percept, Plan, Task
+from agent.record.log import read
+from agent.report.html import featured, write_report
+from worlds import stage
+
+
+class Reader:
+    """Turns latents and plans into positions and guardrail values, through the mind's own eyes."""
+
+    def __init__(self, mind: Mind) -> None:
+        """Read through the readouts and the model of `mind`."""
+        self._mind, self._goal = mind, mind.site.goal.names[0]
+
+    @torch.no_grad()
+    def read_path(self, latents: Tensor) -> Tensor:
+        """Return positions [T 2] of latents [T Z]."""
+        path: Tensor = self._mind.readouts.read(latents)[self._goal]
+        return path
+
+    @torch.no_grad()
+    def imagine_path(self, start: Tensor, actions: Tensor) -> Tensor:
+        """Return the imagined positions [H 2], mean over members, of `actions` [H A]."""
+        rollout = self._mind.objective.imagine(start[None], actions[None, None])
+        return rollout.quantities[self._goal].mean(dim=0)[0, 0]
+
+    @torch.no_grad()
+    def guard_path(self, start: Tensor, actions: Tensor) -> Tensor:
+        """Return guardrail values [R H] of `actions` [H A], margin included."""
+        return self._mind.objective.guard(start[None], actions[None, None])[0, 0]
+
+
+def make_report(folder: Path, mind: Mind, world: Any) -> dict[str, Any]:
+    """Write report.html, and video.mp4 where GL exists; return their paths and a note."""
+    record = read(folder)
+    episode = record.episodes[featured(record)]
+    reader = Reader(mind)
+    plans = [
+        reader.imagine_path(t.messages[Percept].latent[0], t.messages[Plan].actions[0]).numpy()
+        for t in episode.ticks
+        if Plan in t.messages and Percept in t.messages
+    ]
+    goal = episode.ticks[0].messages[Task].goal[0].numpy()
+    replay, video, note = None, None, ""
+    if episode.poses is not None:
+        replay = stage.replay_html(world.model, episode.poses, goal, world.rate_hz, plans)
+        try:
+            stage.video(world.model, episode.poses, goal, folder / "video.mp4", world.rate_hz)
+            video = str(folder / "video.mp4")
+        except stage.NoGraphics as fault:
+            note = f"no video: {fault.reason}"
+    page = write_report(folder, replay, video is not None, reader, stage.discs(world.model))
+    return {"report": str(page), "video": video, "video_note": note}

@@ -1,0 +1,218 @@
+"""`run`: live episodes with shipped weights, watched, recorded and reported."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+from rich.console import Console
+
+from agent.cli.common import (
+    Figure,
+    checkpoints,
+    configure,
+    figure,
+    machine,
+    mind_of,
+    say,
+    versions,
+    write_figures,
+    write_whole,
+)
+from agent.cli.pages import make_report
+from agent.cli.preflight import describe, preflight
+from agent.config import schema
+from agent.config.build import Blueprint, Mind
+from agent.core.errors import InputError, SafetyError
+from agent.core.loop import Tick
+from agent.core.messages import Verdict
+from agent.evaluate.episodes import Outcome, episodes, oracle, random_policy
+from agent.evaluate.statistics import proportion
+from agent.record import checkpoint
+from agent.record.log import Recorder
+from agent.report.panel import Panel, end_card
+
+
+def main(options: argparse.Namespace) -> int:
+    """Live the config's episodes; returns the exit code."""
+    found = configure(options)
+    path = checkpoints(options, found)[0]
+    mind, about = mind_of(found, path)
+    seeds = found.config.run.seeds
+    if options.seed is not None:
+        seeds = [options.seed + i for i in range(options.episodes or len(seeds))]
+    world = found.world(1)
+    try:
+        agent = mind.agent(world)
+        preflight(mind, agent, about)
+        folder = _folder(options, found)
+        header = _header(found, mind, about, seeds)
+        write_whole(folder / "resolved.yaml", header["config"])
+        outcome, timing = _live(found, mind, world, seeds, folder, header)
+        baselines = _baselines(found, checkpoint.load(path)[0], seeds)
+        card = _card(outcome, timing, baselines, mind, seeds, folder)
+        write_whole(folder / "card.json", json.dumps(card, indent=1))
+        note = make_report(folder, mind, world)
+        card["paths"] |= note
+        write_whole(folder / "card.json", json.dumps(card, indent=1))
+    finally:
+        world.close()
+    Console().print(end_card(card))
+    write_figures(options, found, seeds, _figures(card))
+    if not mind.guardrails.verify():
+        raise SafetyError(
+            f"run: the guardrails' seal broke while running; every later tick was vetoed;"
+            f" see {folder}/report.html"
+        )
+    return 0
+
+
+def _folder(options: argparse.Namespace, found: Blueprint) -> Path:
+    """Return a new folder for the run. Raises InputError if it cannot be made."""
+    stamp = time.strftime("%Y%m%d-%H%M%S")
+    folder = options.out or Path("runs") / f"{stamp}-{found.config.name}"
+    try:
+        folder.mkdir(parents=True, exist_ok=options.out is not None)
+    except FileExistsError:
+        folder = folder.with_name(f"{folder.name}-{time.monotonic_ns() % 1000:03d}")
+        folder.mkdir(parents=True)
+    except OSError as fault:
+        raise InputError(
+            f"run: expected to make {folder}, came '{fault.strerror}'; choose another with --out"
+        ) from None
+    return Path(folder)
+
+
+def _header(found: Blueprint, mind: Mind, about: dict[str, Any], seeds: list[int]) -> dict[str, Any]:
+    resolved, site = found.resolved(), mind.site
+    margins = mind.guardrails.margins(mind.configurator.config.horizon)
+    layouts = {"sensors": site.sensors, "actuators": site.actuators, "goal": site.goal}
+    return {
+        "config": yaml.safe_dump(resolved, sort_keys=False),
+        "config_hash": schema.config_hash(resolved),
+        "command": "python run_agent.py " + " ".join(sys.argv[1:]),
+        "seal": mind.guardrails.seal,
+        "seeds": seeds,
+        "goal": found.config.goal,
+        "layouts": {k: [[c.name, c.size, c.unit] for c in v.channels] for k, v in layouts.items()},
+        "terms": list(site.terms),
+        "guardrails": [
+            {"name": r.name, "limit": describe(r), "margins": margins[i].tolist()}
+            for i, r in enumerate(mind.rails)
+        ],
+        "rate_hz": site.rate_hz,
+        "machine": machine(),
+        "versions": versions(),
+        "checkpoint": about["sha256"],
+    }
+
+
+def _live(
+    found: Blueprint,
+    mind: Mind,
+    world: Any,
+    seeds: list[int],
+    folder: Path,
+    header: dict[str, Any],
+) -> tuple[Outcome, dict[str, Any]]:
+    """Live the episodes one after the other, deadline on, recording every tick."""
+    whole: Outcome | None = None
+    ticks_ms: list[float] = []
+    late = 0
+    with Recorder(folder, header) as recorder, Panel(header) as panel:
+        for episode, seed in enumerate(seeds):
+
+            def watch(tick: Tick, episode: int = episode) -> None:
+                nonlocal late
+                recorder.write(episode, tick, world.simulation.qpos[0].copy())
+                panel.update(episode, tick)
+                ticks_ms.append(sum(tick.elapsed_ms.values()))
+                late += any("late" in f for f in _reasons(tick))
+                for fault in tick.faults:
+                    recorder.event(f"episode {episode}, tick {tick.index}: {fault}")
+
+            part = episodes(mind, world, [seed], found.config.run.ticks, watch, deadline=True)
+            whole = part if whole is None else whole + part
+    assert whole is not None
+    timing = {
+        "deadline_misses": late,
+        "tick_ms_p50": float(np.percentile(ticks_ms, 50)),
+        "tick_ms_p99": float(np.percentile(ticks_ms, 99)),
+    }
+    return whole, timing
+
+
+def _reasons(tick: Tick) -> tuple[str, ...]:
+    reasons: tuple[str, ...] = tick.messages[Verdict].reasons
+    return reasons
+
+
+def _baselines(found: Blueprint, tensors: Any, seeds: list[int]) -> dict[str, Any]:
+    """Return the same episodes under the random policy and the true-simulator planner."""
+    if not found.config.run.reference:
+        return {}
+    say("the same episodes under a random policy and under the true-simulator planner ...")
+    ticks = found.config.run.ticks
+    world = found.world(len(seeds))
+    try:
+        chance = random_policy(world, seeds, ticks)
+    finally:
+        world.close()
+    return {"random": _summary(chance), "oracle": _summary(oracle(found, tensors, seeds, ticks))}
+
+
+def _summary(outcome: Outcome) -> dict[str, Any]:
+    value, low, high = proportion(int(outcome.reached.sum()), len(outcome.reached))
+    return {
+        "value": value,
+        "low": low,
+        "high": high,
+        "n": len(outcome.reached),
+        "contacts": int(outcome.contacts.sum()),
+        "speeding": int(outcome.speeding.sum()),
+    }
+
+
+def _card(
+    outcome: Outcome,
+    timing: dict[str, Any],
+    baselines: dict[str, Any],
+    mind: Mind,
+    seeds: list[int],
+    folder: Path,
+) -> dict[str, Any]:
+    summary = _summary(outcome)
+    allowed, repaired, vetoed = (int(v) for v in outcome.rulings)
+    return {
+        "success": {k: summary[k] for k in ("value", "low", "high", "n")},
+        "energy": dict(zip(mind.site.terms, outcome.terms.tolist(), strict=True)),
+        "verdicts": {"allowed": allowed, "repaired": repaired, "vetoed": vetoed},
+        "refused_shortcuts": outcome.refused,
+        "contacts": summary["contacts"],
+        "speeding": summary["speeding"],
+        "ticks": outcome.ticks,
+        "baselines": baselines,
+        "seeds": seeds,
+        "paths": {"folder": str(folder)},
+        **timing,
+    }
+
+
+def _figures(card: dict[str, Any]) -> dict[str, Figure]:
+    ok = card["success"]
+    figures = {"success": figure(ok["value"], ok["low"], ok["high"], ok["n"], "share")}
+    for name, base in card["baselines"].items():
+        figures[f"{name}_success"] = figure(base["value"], base["low"], base["high"], base["n"])
+    broken = card["contacts"] + card["speeding"]
+    figures["true_violations"] = figure(broken, n=card["ticks"], unit="ticks")
+    figures["vetoes"] = figure(card["verdicts"]["vetoed"], n=card["ticks"], unit="ticks")
+    for name in ("deadline_misses", "tick_ms_p50", "tick_ms_p99"):
+        figures[name] = figure(card[name], n=card["ticks"])
+    return figures
+

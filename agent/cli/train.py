@@ -1,0 +1,167 @@
+"""`train`: everything an agent learns, from nothing, with progress, logs and resumption."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from agent.cli.common import configure, figure, machine, say, versions, write_figures
+from agent.config import schema
+from agent.config.build import Blueprint
+from agent.core.errors import InputError
+from agent.record import checkpoint
+from agent.train.course import Trained, train
+from agent.train.progress import Figures, Ledger, State
+
+SAVE_EVERY_S = 20.0
+
+STAGES: dict[str, tuple[str, ...]] = {
+    "explore": ("seed", "world", "train.explore"),
+    "world_model": ("latent", "perception", "world_model", "train.learner"),
+    "readouts": ("readouts", "train.readouts"),
+    "critic": ("critic", "terms"),
+    "to_go": ("goal", "guardrails", "train.detours"),
+    "lessons": ("actor", "cost", "configurator", "train.distil"),
+    "distil": (),
+    "calibrate": ("train.calibrate",),
+}
+"""What of the config each stage depends on, besides all that the stages before it do."""
+
+
+def main(options: argparse.Namespace) -> int:
+    """Train the config's agent and write its checkpoint; returns the exit code."""
+    if options.seed is not None:
+        options.overrides.append(f"seed={options.seed}")
+    found = configure(options)
+    target = options.out or Path(found.config.checkpoint.replace("seed0", f"seed{found.config.seed}"))
+    digest = schema.config_hash(found.resolved())
+    folder = Path("runs") / f"train-{found.config.name}-seed{found.config.seed}"
+    if options.fresh and folder.exists():
+        shutil.rmtree(folder)
+    _make(folder)
+    _make(target.parent)
+    say(f"training {found.config.name}, seed {found.config.seed}; states and log in {folder}/")
+    with Bar(folder / "metrics.jsonl") as bar:
+        trained = train(found, _ledger(folder, stage_hashes(found.resolved()), bar))
+    about = _about(found, digest, trained)
+    fingerprint = checkpoint.save(target, trained.tensors, about)
+    for name, value in sorted(trained.figures.items()):
+        say(f"  {name:<28} {value:.4g}")
+    say(f"wrote {target} (SHA-256 {fingerprint[:12]}) in {trained.figures['train_s']:.0f} s")
+    figures = {name: figure(value) for name, value in trained.figures.items()}
+    write_figures(options, found, [found.config.seed], figures)
+    return 0
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / ".writable"
+        probe.touch()
+        probe.unlink()
+    except OSError as fault:
+        raise InputError(
+            f"train: expected a writable folder {folder}, came '{fault.strerror}'; choose another"
+        ) from None
+
+
+def _about(found: Blueprint, digest: str, trained: Trained) -> dict[str, Any]:
+    return {
+        "config": found.resolved(),
+        "config_hash": digest,
+        "seed": found.config.seed,
+        "command": "python run_agent.py " + " ".join(sys.argv[1:]),
+        "machine": machine(),
+        "versions": versions(),
+        "figures": trained.figures,
+    }
+
+
+def stage_hashes(resolved: dict[str, Any]) -> dict[str, str]:
+    """Return a hash per stage over what it depends on: a state is taken up only if it is equal."""
+    flat = resolved | {f"train.{k}": v for k, v in resolved["train"].items()}
+    known: dict[str, Any] = {}
+    hashes = {}
+    for stage, keys in STAGES.items():
+        known |= {key: flat.get(key) for key in keys}
+        hashes[stage] = schema.config_hash(known)
+    return hashes
+
+
+def _ledger(folder: Path, hashes: dict[str, str], bar: Bar) -> Ledger:
+    """Return a ledger on disk; states kept by another config, or damaged, are not taken up."""
+
+    def save(name: str, tensors: State, figures: Figures) -> None:
+        about = {"config_hash": hashes[name], "figures": figures}
+        checkpoint.save(folder / f"{name}.safetensors", tensors, about)
+
+    def load(name: str) -> tuple[State, Figures] | None:
+        path = folder / f"{name}.safetensors"
+        if not path.exists():
+            return None
+        try:
+            tensors, about = checkpoint.load(path)
+        except InputError:
+            return None
+        if about["config_hash"] != hashes[name]:
+            return None
+        say(f"  taking up {name} where it stopped")
+        return tensors, about["figures"]
+
+    return Ledger(bar.log, save, load, SAVE_EVERY_S)
+
+
+class Bar:
+    """A progress bar on a terminal, plain lines elsewhere, and one JSON row per report."""
+
+    def __init__(self, path: Path) -> None:
+        """Append rows to the log at `path`."""
+        self._file = path.open("a", encoding="utf-8")
+        self._console = Console()
+        self._progress = Progress(
+            TextColumn("{task.description:<12}"),
+            BarColumn(),
+            TextColumn("{task.completed}/{task.total}"),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[figures]}"),
+            console=self._console,
+            disable=not self._console.is_terminal,
+        )
+        self._tasks: dict[str, Any] = {}
+        self._said: dict[str, float] = {}
+
+    def __enter__(self) -> Bar:
+        """Start drawing."""
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Stop drawing and close the log."""
+        self._progress.stop()
+        self._file.close()
+
+    def log(self, stage: str, step: int, total: int, figures: Figures) -> None:
+        """Take one report of a stage."""
+        row = {"time": time.time(), "stage": stage, "step": step, "total": total, **figures}
+        self._file.write(json.dumps(row) + "\n")
+        self._file.flush()
+        text = "  ".join(f"{k} {v:.3g}" for k, v in list(figures.items())[:4])
+        if stage not in self._tasks:
+            self._tasks[stage] = self._progress.add_task(stage, total=total, figures="")
+        self._progress.update(self._tasks[stage], completed=step, figures=text)
+        now = time.monotonic()
+        due = now - self._said.get(stage, 0.0) >= 5.0 or step == total
+        if not self._console.is_terminal and due:
+            say(f"  {stage} {step}/{total}  {text}")
+            self._said[stage] = now
+
+
+

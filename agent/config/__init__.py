@@ -1,0 +1,1 @@
+"""Configuration: strict YAML, the schema, the resolver of names, and the composition root."""

@@ -1,0 +1,248 @@
+"""The composition root: from a config to a wired agent. The only place that knows every part."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from agent.config.resolve import resolve
+from agent.config.schema import AgentConfig, Part, validate
+from agent.core.errors import InputError, nearest
+from agent.core.gate import Gate
+from agent.core.guardrails import Guardrails
+from agent.core.loop import Agent
+from agent.core.objective import GuardedObjective
+from agent.core.protocols import Guardrail, Site, Term, World
+from agent.core.spec import Layout
+from agent.core.wiring import wire
+
+Tensors = Mapping[str, Tensor]
+MARGINS = "margins"
+SINGLES = ("world", "perception", "world_model", "readouts", "critic", "cost", "memory",
+           "configurator", "actor")  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """A part a config names: its class, its checked settings, and where in the config it stands."""
+
+    where: str
+    use: str
+    kind: Any
+    settings: Any
+
+    def build(self, *rest: Any) -> Any:
+        """Return an instance. Raises InputError, naming the part, if it refuses its settings."""
+        try:
+            return self.kind(self.settings, *rest)
+        except (KeyError, ValueError) as fault:
+            text = str(fault).strip("'\"")
+            raise InputError(f"{self.where} ({self.use}): {text}; change its settings") from fault
+
+    def resolved(self) -> Part:
+        """Return the part as it would stand in a config with every default written out."""
+        return {"use": self.use, **self.settings.model_dump()}
+
+
+def choose(slot: str, where: str, part: Part) -> Chosen:
+    """Return the class and settings that `part` of the config names. Raises InputError."""
+    if "use" not in part:
+        raise InputError(f"{where}: 'use' is missing; name a part (see `python run_agent.py list`)")
+    kind = resolve(slot, part["use"])
+    raw = {k: v for k, v in part.items() if k != "use"}
+    return Chosen(where, part["use"], kind, validate(kind.Config, raw, where))
+
+
+@dataclass(frozen=True, slots=True)
+class Mind:
+    """Every part of one agent, built but not wired. `site` is the actor's, objective included."""
+
+    blueprint: Blueprint
+    site: Site
+    perception: Any
+    world_model: Any
+    readouts: Any
+    critic: Any
+    terms: tuple[Any, ...]
+    cost: Any
+    memory: Any
+    configurator: Any
+    actor: Any
+    rails: tuple[Any, ...]
+    guardrails: Guardrails
+    objective: GuardedObjective
+
+    def trainable(self) -> dict[str, nn.Module]:
+        """Return the parts that hold weights, by their prefix in a checkpoint."""
+        named = {
+            "perception": self.perception,
+            "world_model": self.world_model,
+            "readouts": self.readouts,
+            "critic": self.critic,
+            "actor": self.actor,
+            **{f"terms.{t.name}": t for t in self.terms},
+        }
+        return {k: v for k, v in named.items() if isinstance(v, nn.Module)}
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return all weights and the guardrails' margins, named as in a checkpoint."""
+        found = {
+            f"{prefix}.{name}": value.detach().clone()
+            for prefix, part in self.trainable().items()
+            for name, value in part.state_dict().items()
+        }
+        return {**found, MARGINS: self.guardrails.margins(self.guardrails.calibrated)}
+
+    def modules(self) -> dict[str, Any]:
+        """Return the six modules by slot name."""
+        names = ("configurator", "perception", "memory", "cost", "actor", "world_model")
+        return {n: getattr(self, n) for n in names}
+
+    def agent(self, world: World, deadline: bool = False) -> Agent:
+        """Return the wired agent. Raises WiringError listing all mismatches."""
+        gate_config = self.blueprint.config.gate
+        limit = gate_config.deadline_ms if deadline and gate_config.deadline_ms else float("inf")
+        fallback = torch.tensor(gate_config.fallback)
+        gate = Gate(self.guardrails, self.objective, world.actuators, fallback, limit)
+        return wire(self.modules(), gate, world, self.site.goal)
+
+
+@dataclass(frozen=True, slots=True)
+class Blueprint:
+    """A config whose every part has been found and whose settings have been checked."""
+
+    config: AgentConfig
+    singles: Mapping[str, Chosen]
+    terms: tuple[Chosen, ...]
+    guardrails: tuple[Chosen, ...]
+
+    def resolved(self) -> dict[str, Any]:
+        """Return the config with every default written out: what a run's log carries."""
+        whole = self.config.model_dump()
+        whole |= {slot: chosen.resolved() for slot, chosen in self.singles.items()}
+        whole["terms"] = [c.resolved() for c in self.terms]
+        whole["guardrails"] = [c.resolved() for c in self.guardrails]
+        return whole
+
+    def world(self, batch: int) -> Any:
+        """Return `batch` copies of the world."""
+        return self.singles["world"].build(batch)
+
+    def assemble(
+        self, tensors: Tensors | None = None, model: Callable[[Any, Any], Any] | None = None
+    ) -> Mind:
+        """Build every part, with weights from `tensors` where given.
+
+        `model(world_model, perception)` may put another world model in the learned one's place
+        (the true-simulator reference); margins, which belong to the learned one, are zero then.
+        Raises InputError if names, quantities or weights do not fit.
+        """
+        torch.manual_seed(self.config.seed)
+        kind = self.singles["world"].kind
+        sensors, actuators = kind.sensors, kind.actuators
+        if self.config.goal not in sensors.names:
+            hint = nearest(self.config.goal, sensors.names)
+            raise InputError(f"goal: the world has no sensor '{self.config.goal}'; {hint}")
+        goal = Layout((sensors.channel(self.config.goal),))
+        site = Site(
+            sensors, actuators, kind.rate_hz, self.config.latent, goal, seed=self.config.seed
+        )
+        learned = {
+            slot: self.singles[slot].build(site)
+            for slot in ("perception", "world_model", "readouts", "critic")
+        }
+        _fill(learned, tensors)
+        terms = tuple(c.build(site) for c in self.terms)
+        _fill({f"terms.{t.name}": t for t in terms}, tensors)
+        rails = tuple(c.build(site) for c in self.guardrails)
+        readouts = learned["readouts"]
+        _check_parts(terms, rails, readouts.layout)
+
+        margins = None if tensors is None or model is not None else tensors.get(MARGINS)
+        sealed = copy.deepcopy(readouts)
+        guardrails = Guardrails(rails, sealed.requires_grad_(False), margins)
+        world_model = learned["world_model"]
+        if model is not None:
+            world_model = model(world_model, learned["perception"])
+        cost = self.singles["cost"].build(site, terms, readouts, learned["critic"])
+        site = replace(site, terms=tuple(cost.terms), guardrails=guardrails.names)
+        objective = GuardedObjective(world_model, cost, guardrails)
+        site = replace(site, objective=objective)
+        actor = self.singles["actor"].build(site)
+        _fill({"actor": actor}, tensors)
+        return Mind(
+            blueprint=self,
+            site=site,
+            perception=learned["perception"],
+            world_model=world_model,
+            readouts=readouts,
+            critic=learned["critic"],
+            terms=terms,
+            cost=cost,
+            memory=self.singles["memory"].build(site),
+            configurator=self.singles["configurator"].build(site),
+            actor=actor,
+            rails=tuple(c.build(site) for c in self.guardrails),
+            guardrails=guardrails,
+            objective=objective,
+        )
+
+
+def blueprint(config: AgentConfig) -> Blueprint:
+    """Find every part a config names and check its settings. Raises InputError for the first fault."""
+    return Blueprint(
+        config=config,
+        singles={slot: choose(slot, slot, getattr(config, slot)) for slot in SINGLES},
+        terms=tuple(choose("term", f"terms.{i}", p) for i, p in enumerate(config.terms)),
+        guardrails=tuple(
+            choose("guardrail", f"guardrails.{i}", p) for i, p in enumerate(config.guardrails)
+        ),
+    )
+
+
+def _fill(parts: Mapping[str, Any], tensors: Tensors | None) -> None:
+    """Load weights by prefix. Raises InputError if the checkpoint was made for other sizes."""
+    for prefix, part in parts.items():
+        if tensors is None or not isinstance(part, nn.Module):
+            continue
+        own = {
+            k.removeprefix(f"{prefix}."): v for k, v in tensors.items() if k.startswith(f"{prefix}.")
+        }
+        wanted = {k: tuple(v.shape) for k, v in part.state_dict().items()}
+        came = {k: tuple(v.shape) for k, v in own.items()}
+        for name in sorted(wanted.keys() | came.keys()):
+            if wanted.get(name) != came.get(name):
+                raise InputError(
+                    f"checkpoint: {prefix}.{name} is {came.get(name, 'missing')}, the config wants"
+                    f" {wanted.get(name, 'none')}; train again, or use the config it was made with"
+                )
+        part.load_state_dict(own)
+        part.requires_grad_(False)
+
+
+def _check_parts(
+    terms: tuple[Term, ...], rails: tuple[Guardrail, ...], quantities: Layout
+) -> None:
+    for what, parts in (("terms", terms), ("guardrails", rails)):
+        names = [p.name for p in parts]  # type: ignore[attr-defined]
+        for name in names:
+            if names.count(name) > 1:
+                raise InputError(f"{what}: two are called '{name}'; give each its own `name`")
+        for part in parts:
+            quantity = getattr(part, "quantity", None)
+            if quantity is not None and quantity not in quantities.names:
+                hint = nearest(quantity, quantities.names)
+                raise InputError(
+                    f"{what}.{part.name}: there is no readout '{quantity}'; {hint}"  # type: ignore[attr-defined]
+                )
+    for term in terms:
+        if term.weight < 0:
+            raise InputError(
+                f"terms.{term.name}: weight {term.weight} is negative; energies are lowered, so it"
+                f" would seek the cost; use 0 or more"
+            )

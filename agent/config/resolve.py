@@ -1,0 +1,113 @@
+"""From the name in a config to a class: a file in its slot's folder, `pkg.mod:Class`, or an entry point.
+
+Names are found by reading file names and syntax trees, so listing and typos need no import.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import importlib.metadata
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from agent.core.errors import InputError, nearest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+SLOTS: dict[str, str] = {
+    "world": "worlds",
+    "perception": "modules/perception",
+    "world_model": "modules/world_model",
+    "cost": "modules/cost",
+    "term": "modules/cost/terms",
+    "guardrail": "modules/cost/guardrails",
+    "readouts": "modules/cost/readouts",
+    "critic": "modules/cost/critics",
+    "memory": "modules/memory",
+    "configurator": "modules/configurator",
+    "actor": "modules/actor",
+}
+"""Slot → folder. A file `name.py` there, with a class `Name` or `NameSlot`, is the part `name`."""
+
+GROUP = "housecat.{slot}"
+"""Entry-point group under which an installed package offers parts for a slot."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A part that can be named in a config: its target `module:Class` and its first docstring line."""
+
+    slot: str
+    name: str
+    target: str
+    doc: str
+
+
+def parts(slot: str) -> dict[str, Found]:
+    """Return the built-in parts of a slot and those installed packages offer, by short name."""
+    found: dict[str, Found] = {}
+    folder = ROOT / SLOTS[slot]
+    pattern = "*/world.py" if slot == "world" else "*.py"
+    for path in sorted(folder.glob(pattern)):
+        stem = path.parent.name if slot == "world" else path.stem
+        part = _look(slot, stem, path)
+        if part is not None:
+            found[stem] = part
+    for entry in importlib.metadata.entry_points(group=GROUP.format(slot=slot)):
+        found.setdefault(entry.name, Found(slot, entry.name, entry.value, "from an installed package"))
+    return found
+
+
+def _look(slot: str, stem: str, path: Path) -> Found | None:
+    flat = stem.replace("_", "")
+    wanted = {flat, flat + slot.replace("_", "")}
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.ClassDef) and node.name.lower() in wanted:
+            module = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+            doc = (ast.get_docstring(node) or "").split("\n\n")[0]
+            return Found(slot, stem, f"{module}:{node.name}", " ".join(doc.split()))
+    return None
+
+
+def target(slot: str, name: Any) -> str:
+    """Return `module:Class` of a part. Raises InputError for an unknown short name."""
+    if not isinstance(name, str) or not name:
+        raise InputError(f"{slot}.use: expected the name of a part, came {name!r}")
+    if ":" in name:
+        return name
+    known = parts(slot)
+    if name not in known:
+        raise InputError(
+            f"{slot}.use: unknown {slot} '{name}'; {nearest(name, known)}"
+            f" (or give your own as pkg.mod:Class)"
+        )
+    return known[name].target
+
+
+def resolve(slot: str, name: Any) -> Any:
+    """Import and return the class a config names for `slot`.
+
+    Raises InputError if the module or the class does not exist or the class has no `Config`.
+    """
+    where = target(slot, name)
+    module, _, attribute = where.partition(":")
+    try:
+        loaded = importlib.import_module(module)
+    except ModuleNotFoundError as fault:
+        raise InputError(
+            f"{slot}.use: cannot import '{module}' ({fault}); check the name, and that its folder"
+            f" is on PYTHONPATH"
+        ) from None
+    found = getattr(loaded, attribute, None)
+    if found is None:
+        classes = [n for n, v in vars(loaded).items() if isinstance(v, type)]
+        raise InputError(
+            f"{slot}.use: module '{module}' has no '{attribute}'; {nearest(attribute, classes)}"
+        )
+    if not hasattr(found, "Config"):
+        raise InputError(
+            f"{slot}.use: {where} has no nested class Config(Settings); add one, even if empty"
+        )
+    return found

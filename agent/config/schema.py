@@ -1,0 +1,147 @@
+"""What a config may say. Parts are checked against their own `Config` when they are built."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, Field, ValidationError
+
+from agent.config import yaml
+from agent.core.errors import InputError, nearest
+from agent.core.settings import Settings
+
+Part = dict[str, Any]
+"""A part of the agent: `use` names the class, everything else is its own `Config`."""
+
+
+class GateConfig(Settings):
+    """The gate: `fallback` command in actuator units; `deadline_ms` 0 means none."""
+
+    fallback: list[float]
+    deadline_ms: float = Field(default=0.0, ge=0)
+
+
+class RunConfig(Settings):
+    """What `run` lives: these episode seeds, so many ticks each.
+
+    `reference` says whether random policy and true-simulator planner live them too.
+    """
+
+    seeds: list[int] = Field(min_length=1)
+    ticks: int = Field(default=100, ge=1)
+    reference: bool = True
+
+
+class EvalConfig(Settings):
+    """What `eval` measures: episodes in lock-step `batch`es, and the oracle on fewer of them.
+
+    `checkpoints` are the training seeds to evaluate; none means the config's `checkpoint`.
+    """
+
+    checkpoints: list[str] = []
+    ticks: int = Field(default=100, ge=1)
+    batch: int = Field(default=100, ge=1)
+    oracle_episodes: int = Field(default=50, ge=0)
+
+
+class AgentConfig(Settings):
+    """One agent in one world: six modules, their parts, guardrails, and how to train and run it."""
+
+    name: str = Field(min_length=1)
+    seed: int = Field(default=0, ge=0)
+    latent: int = Field(ge=1)
+    goal: str
+    world: Part
+    perception: Part
+    world_model: Part
+    readouts: Part
+    critic: Part
+    cost: Part
+    terms: list[Part]
+    guardrails: list[Part]
+    memory: Part
+    configurator: Part
+    actor: Part
+    gate: GateConfig
+    checkpoint: str
+    train: dict[str, Any] = {}
+    run: RunConfig
+    eval: EvalConfig = EvalConfig()
+
+
+def load(path: Path, overrides: list[str] | None = None) -> AgentConfig:
+    """Return the config in `path` with overrides applied.
+
+    Raises InputError, one line, for anything that does not belong: unknown or misspelt keys (with
+    the nearest name), wrong types, numeric strings, NaN, duplicate keys.
+    """
+    raw = yaml.override(_extended(path), overrides or [])
+    return validate(AgentConfig, raw, str(path))
+
+
+def _extended(path: Path, below: tuple[Path, ...] = ()) -> dict[str, Any]:
+    """Return the mapping in `path`, laid over that of the file its `extends` names, key by key."""
+    if path in below:
+        raise InputError(f"{path}: 'extends' leads in a circle; remove one")
+    raw = yaml.read(path)
+    base = raw.pop("extends", None)
+    if base is None:
+        return raw
+    if not isinstance(base, str):
+        raise InputError(f"{path}: 'extends': expected the name of a file beside it, came {base!r}")
+    return _laid_over(_extended(path.parent / base, (*below, path)), raw)
+
+
+def _laid_over(base: dict[str, Any], raw: dict[str, Any]) -> dict[str, Any]:
+    both = dict(base)
+    for key, value in raw.items():
+        old = both.get(key)
+        nested = isinstance(old, dict) and isinstance(value, dict)
+        both[key] = _laid_over(old, value) if nested else value  # type: ignore[arg-type]
+    return both
+
+
+def validate(kind: type[Any], raw: Any, where: str) -> Any:
+    """Return `kind` built from `raw`. Raises InputError naming the first fault and its key.
+
+    Checked as strict JSON: YAML's lists may fill tuples, but no text becomes a number.
+    """
+    try:
+        return kind.model_validate_json(json.dumps(raw, default=str))
+    except ValidationError as fault:
+        raise InputError(f"{where}: {_explain(kind, fault)}") from None
+
+
+def _explain(kind: type[BaseModel], fault: ValidationError) -> str:
+    """Return the first error of `fault` in one line: which key, what was expected, what came."""
+    error = fault.errors(include_url=False)[0]
+    keys = [str(k) for k in error["loc"]]
+    path = ".".join(keys) or "the settings"
+    more = f" (and {fault.error_count() - 1} more)" if fault.error_count() > 1 else ""
+    if error["type"] == "extra_forbidden":
+        known = _fields_at(kind, keys[:-1])
+        return f"unknown key '{path}'; {nearest(keys[-1], known)}{more}"
+    if error["type"] == "missing":
+        return f"'{path}' is missing; add it{more}"
+    came = error.get("input")
+    text = error["msg"].removeprefix("Value error, ")
+    return f"'{path}': {text}, came {came!r} ({type(came).__name__}){more}"
+
+
+def _fields_at(kind: type[BaseModel], keys: list[str]) -> list[str]:
+    for key in keys:
+        field = kind.model_fields.get(key)
+        inner = field.annotation if field else None
+        if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
+            break
+        kind = inner
+    return list(kind.model_fields)
+
+
+def config_hash(resolved: dict[str, Any]) -> str:
+    """Return the SHA-256 of a resolved config, independent of key order and formatting."""
+    text = json.dumps(resolved, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,1 @@
+"""Evaluation: episodes in lock-step, baselines, and honest statistics."""

@@ -1,0 +1,181 @@
+"""Living episodes to be measured: an agent, the random policy, the true-simulator planner."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from agent.config.build import Blueprint, Mind
+from agent.core.loop import Tick, live
+from agent.core.messages import Action, Plan, Ruling, Verdict
+from worlds.oracle import Oracle
+
+Watcher = Callable[[Tick], None]
+ORACLE_BATCH = 8
+"""Oracle episodes lived together; a batch ends when all of its goals are reached."""
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What happened in episodes, one entry each, and how the gate ruled over all ticks."""
+
+    reached: NDArray[np.bool_]
+    contacts: NDArray[np.int64]
+    speeding: NDArray[np.int64]
+    closest_m: NDArray[np.float64]
+    reach_tick: NDArray[np.int64]
+    ticks: int
+    rulings: NDArray[np.int64] = field(default_factory=lambda: np.zeros(3, dtype=np.int64))
+    refused: int = 0
+    terms: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
+    faults: list[str] = field(default_factory=list)
+
+    def __add__(self, other: Outcome) -> Outcome:
+        """Return both outcomes' episodes together."""
+        fields = ("reached", "contacts", "speeding", "closest_m", "reach_tick")
+        mine, yours = self.ticks, other.ticks
+        terms = (self.terms * mine + other.terms * yours) / max(mine + yours, 1)
+        return Outcome(
+            **{f: np.concatenate([getattr(self, f), getattr(other, f)]) for f in fields},
+            ticks=mine + yours,
+            rulings=self.rulings + other.rulings,
+            refused=self.refused + other.refused,
+            terms=terms,
+            faults=self.faults + other.faults,
+        )
+
+
+def trials_of(world: Any) -> Any:
+    """Return the module that sets a world's tasks and scores its episodes."""
+    return importlib.import_module(world.trials)
+
+
+def episodes(
+    mind: Mind,
+    world: Any,
+    seeds: Sequence[int],
+    ticks: int,
+    watch: Watcher | None = None,
+    until_done: bool = False,
+    deadline: bool = False,
+) -> Outcome:
+    """Live one episode per seed in lock-step and return what truly happened.
+
+    `until_done` stops when every goal has been reached; `deadline` puts the gate's into force.
+    """
+    trials = trials_of(world)
+    task = trials.tasks(seeds)
+    scorer = trials.Scorer(world, task)
+    agent = mind.agent(world, deadline)
+    rulings = np.zeros(3, dtype=np.int64)
+    refused, lived, faults = 0, 0, []
+    sums = np.zeros(len(mind.site.terms))
+    for tick in live(agent, world, seeds, task, ticks):
+        scorer.look()
+        verdict, plan = tick.messages[Verdict], tick.messages.get(Plan)
+        rulings += np.bincount(verdict.ruling.numpy(), minlength=len(Ruling))[:3]
+        if plan is not None:
+            refused += int((plan.temptation_violation > 0).sum())
+            sums += plan.terms.sum(dim=(0, 2)).double().numpy()
+        faults += tick.faults
+        lived += len(seeds)
+        if watch is not None:
+            watch(tick)
+        if until_done and scorer.done.all():
+            break
+    return _outcome(scorer.score(), lived, rulings, refused, sums / max(lived, 1), faults)
+
+
+def random_policy(world: Any, seeds: Sequence[int], ticks: int) -> Outcome:
+    """Live episodes under uniform random commands, held for a quarter of a second, ungated."""
+    trials = trials_of(world)
+    task = trials.tasks(seeds)
+    scorer = trials.Scorer(world, task)
+    world.reset(seeds)
+    low, high = world.actuators.bounds()
+    hold = max(1, round(world.rate_hz / 4))
+    generators = [np.random.default_rng((s, 2)) for s in seeds]
+    command = low
+    for index in range(ticks):
+        if index % hold == 0:
+            draws = np.stack([g.uniform(size=len(low)) for g in generators])
+            command = low + (high - low) * torch.tensor(draws, dtype=torch.float32)
+        world.step(Action(command))
+        scorer.look()
+    return _outcome(scorer.score(), ticks * len(seeds), np.zeros(3, dtype=np.int64), 0, np.zeros(0), [])
+
+
+def oracle(blueprint: Blueprint, tensors: Any, seeds: Sequence[int], ticks: int) -> Outcome:
+    """Live episodes with the true simulator in the world model's place; all else is the agent's.
+
+    Episodes end when their goal is reached, since simulating every candidate is slow.
+    """
+    whole: Outcome | None = None
+    for start in range(0, len(seeds), ORACLE_BATCH):
+        some = seeds[start : start + ORACLE_BATCH]
+        world = blueprint.world(len(some))
+
+        def truth(_: Any, perception: Any, world: Any = world) -> Oracle:
+            return Oracle(world, perception)
+
+        try:
+            mind = blueprint.assemble(tensors, truth)
+            found = episodes(mind, world, some, ticks, until_done=True)
+        finally:
+            world.close()
+        whole = found if whole is None else whole + found
+    assert whole is not None, "no seeds given"
+    return whole
+
+
+def latency(
+    mind: Mind, world: Any, seeds: Sequence[int], ticks: int
+) -> tuple[list[float], list[float], int]:
+    """Return milliseconds of every tick and of its plan at B=1 with the deadline on, and misses.
+
+    The first three ticks of the first episode, when caches are cold, are left out.
+    """
+    whole: list[float] = []
+    plans: list[float] = []
+    missed = 0
+
+    def watch(tick: Tick) -> None:
+        nonlocal missed
+        whole.append(sum(tick.elapsed_ms.values()))
+        plans.append(tick.elapsed_ms["actor"])
+        missed += any(r.startswith("late") for r in tick.messages[Verdict].reasons)
+
+    for seed in seeds:
+        episodes(mind, world, [seed], ticks, watch, deadline=True)
+    return whole[3:], plans[3:], missed
+
+
+def _outcome(
+    score: Any,
+    ticks: int,
+    rulings: NDArray[np.int64],
+    refused: int,
+    terms: NDArray[np.float64],
+    faults: list[str],
+) -> Outcome:
+    return Outcome(
+        reached=score.reached,
+        contacts=score.contacts,
+        speeding=score.speeding,
+        closest_m=score.closest_m,
+        reach_tick=score.reach_tick,
+        ticks=ticks,
+        rulings=rulings,
+        refused=refused,
+        terms=terms,
+        faults=faults,
+    )
+
+
+__all__ = ["Outcome", "episodes", "latency", "oracle", "random_policy", "trials_of"]

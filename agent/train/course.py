@@ -1,0 +1,238 @@
+"""The whole course of training: explore, world model, readouts, critic, cost-to-go, distil, calibrate.
+
+Nothing here is rewarded. The world model learns by watching what its own random commands do; the
+cost-to-go, the policy and the margins are then made inside that model, and the margins checked
+against the world. Source: LeCun (2022) sec. 4.5-4.11.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from agent.config.build import MARGINS, Blueprint, Mind
+from agent.config.schema import validate
+from agent.core.messages import Directive, Mode, Plan, Rollout
+from agent.core.settings import Settings
+from agent.train.calibrate import Calibrate, calibrate, witnessed
+from agent.train.dataset import Dataset
+from agent.train.detours import Detours, fit_to_go, imagine_moves
+from agent.train.distil import Distil, distil, teach
+from agent.train.explore import Explorer, explorer_batch
+from agent.train.progress import Figures, Ledger
+from agent.train.stages import Fit, explore, fit_critic, fit_readouts, learn_world
+from modules.world_model.learn import Learner
+
+CALIBRATION_SEEDS = 500_000
+
+
+class Course(Settings):
+    """Settings of every stage; `explore.episodes` x `ticks` and `calibrate` make the transitions."""
+
+    explore: Explorer.Config = Explorer.Config()
+    learner: Learner.Config = Learner.Config()
+    readouts: Fit = Fit()
+    detours: Detours = Detours()
+    distil: Distil = Distil()
+    calibrate: Calibrate = Calibrate()
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """Weights and margins by checkpoint name, and the figures of every stage."""
+
+    tensors: dict[str, Tensor]
+    figures: Figures
+
+
+def train(blueprint: Blueprint, ledger: Ledger) -> Trained:
+    """Train every part of an agent from nothing; goes on where the ledger's states end.
+
+    Raises InputError if the config's `train` section does not fit.
+    """
+    course: Course = validate(Course, blueprint.config.train, "train")
+    seed, begin = blueprint.config.seed, time.monotonic()
+    world = blueprint.world(explorer_batch(course.explore))
+    figures: Figures = {}
+    try:
+        dataset = explore(course.explore, world, seed * course.explore.episodes, ledger)
+    finally:
+        world.close()
+    mind = blueprint.assemble()
+    learner = Learner(course.learner, mind.perception, mind.world_model, seed)
+    figures |= learn_world(learner, dataset, course.readouts.horizon, ledger)
+    _freeze(mind, "perception", "world_model")
+    errors = fit_readouts(
+        mind.readouts, mind.perception, mind.world_model, dataset, course.readouts, ledger, seed
+    )
+    figures |= {f"rms.{name}": error for name, error in errors.items()}
+    figures |= _probe_scores(mind, dataset)
+    figures |= {
+        f"critic.{k}": v
+        for k, v in fit_critic(
+            mind.critic, mind.perception, dataset, _intrinsic(mind), ledger, seed
+        ).items()
+    }
+    mind = blueprint.assemble(mind.tensors())
+    figures |= _imagined_stages(blueprint, mind, course, dataset, ledger, seed)
+    tensors, measured, gathered = _calibrated(blueprint, mind.tensors(), course, dataset, ledger)
+    figures |= {f"calibrate.{k}": v for k, v in measured.items()}
+    figures["transitions"] = float(dataset.transitions + gathered)
+    figures["train_s"] = time.monotonic() - begin
+    return Trained(tensors, figures)
+
+
+def _imagined_stages(
+    blueprint: Blueprint, mind: Mind, course: Course, dataset: Dataset, ledger: Ledger, seed: int
+) -> Figures:
+    """Learn the trainable terms and the policy inside the world model."""
+    site, figures = mind.site, {}
+    values = _allowed(mind, dataset.values)
+    goals = values[:, site.sensors[site.goal.names[0]]]
+    for term in (t for t in mind.terms if isinstance(t, nn.Module)):
+        moves = imagine_moves(
+            course.detours,
+            dataset,
+            mind.perception,
+            mind.objective.imagine,
+            mind.guardrails.evaluate,
+            site.sensors,
+            site.actuators,
+            site.goal.names[0],
+            seed,
+        )
+        term.requires_grad_(True)
+        found = fit_to_go(term, moves, goals, course.detours, ledger, seed)
+        term.requires_grad_(False)
+        figures |= {f"{term.name}.{k}": v for k, v in found.items()}
+    if hasattr(mind.actor, "policy"):
+        generator = torch.Generator().manual_seed(seed)
+        pick = torch.randint(len(values), (20_000,), generator=generator)
+        aims = goals[torch.randint(len(goals), (20_000,), generator=generator)]
+        with torch.no_grad():
+            latents = mind.perception.encode(values[pick])
+        count = course.distil.lessons
+        ask = directives(mind)
+        lessons = teach(fresh_plans(mind), ask, latents[:count], aims[:count], ledger)
+        mind.actor.policy.requires_grad_(True)
+        found = distil(
+            mind.actor.policy, mind.objective, ask, lessons, latents, goals[pick], goals,
+            course.distil, ledger, seed,
+        )  # fmt: skip
+        mind.actor.policy.requires_grad_(False)
+        figures |= {f"distil.{k}": v for k, v in found.items()}
+    return figures
+
+
+def _calibrated(
+    blueprint: Blueprint,
+    tensors: dict[str, Tensor],
+    course: Course,
+    dataset: Dataset,
+    ledger: Ledger,
+) -> tuple[dict[str, Tensor], Figures, int]:
+    """Calibrate margins in rounds; every round plans under the last one's, freshly sealed."""
+    kept = ledger.load("calibrate")
+    if kept is not None:
+        gathered = int(kept[1]["transitions"])
+        return tensors | {MARGINS: kept[0]["margins"]}, kept[1], gathered
+    state = {"mind": blueprint.assemble({k: v for k, v in tensors.items() if k != MARGINS})}
+
+    def plan(latent: Tensor, directive: Directive) -> Plan:
+        made: Plan = fresh_plans(state["mind"])(latent, directive)
+        return made
+
+    def imagine(start: Tensor, actions: Tensor) -> Rollout:
+        return state["mind"].objective.imagine(start, actions)
+
+    def apply(margins: Tensor) -> None:
+        state["mind"] = blueprint.assemble(tensors | {MARGINS: margins})
+
+    mind = state["mind"]
+    goals = _allowed(mind, dataset.values)[:, mind.site.sensors[mind.site.goal.names[0]]]
+    world = blueprint.world(min(64, course.calibrate.episodes))
+    try:
+        margins, figures, gathered = calibrate(
+            course.calibrate, world, mind.perception, plan, directives(mind), imagine, mind.rails,
+            goals, apply, ledger, CALIBRATION_SEEDS + blueprint.config.seed * 10_000,
+        )  # fmt: skip
+    finally:
+        world.close()
+    figures |= {"transitions": float(gathered.transitions)}
+    ledger.save("calibrate", {"margins": margins}, figures)
+    return tensors | {MARGINS: margins}, figures, gathered.transitions
+
+
+def directives(mind: Mind) -> Callable[[Tensor], Directive]:
+    """Return how training asks for plans: every term at weight 1, mode 2, the config's horizon."""
+    site, horizon = mind.site, mind.configurator.config.horizon
+
+    def ask(goal: Tensor) -> Directive:
+        rows = len(goal)
+        return Directive(
+            goal=goal,
+            weights=torch.ones(rows, len(site.terms)),
+            attention=torch.ones(rows, len(site.sensors.channels)),
+            mode=torch.full((rows,), int(Mode.DELIBERATE)),
+            horizon=horizon,
+        )
+
+    return ask
+
+
+def fresh_plans(mind: Mind) -> Callable[[Tensor, Directive], Plan]:
+    """Return a planner without a warm start from call to call."""
+
+    def plan(latent: Tensor, directive: Directive) -> Plan:
+        mind.actor.reset(len(latent))
+        made: Plan = mind.actor.plan(latent, directive)
+        return made
+
+    return plan
+
+
+def _freeze(mind: Mind, *names: str) -> None:
+    for name in names:
+        getattr(mind, name).requires_grad_(False)
+
+
+def _allowed(mind: Mind, values: Tensor) -> Tensor:
+    """Return the sensor values [n O], of [N T O], at which no guardrail was broken."""
+    flat = values.reshape(-1, values.shape[-1])
+    rollout = witnessed(flat, flat.new_zeros(len(flat), 1, 1), flat[:, None], mind.site.sensors)
+    worst = torch.stack([r.value(rollout)[0, :, 0, 0] for r in mind.rails]).amax(dim=0)
+    return flat[worst <= 0.0]
+
+
+def _intrinsic(mind: Mind) -> Callable[[Tensor, Tensor], Tensor]:
+    """Return the weighted intrinsic energy [N T] of sensors [N T O] after commands [N T A]."""
+    terms = [t for t in mind.terms if t.kind == "intrinsic"]
+    directive = directives(mind)(torch.zeros(1, mind.site.goal.size))
+
+    def energy(values: Tensor, commands: Tensor) -> Tensor:
+        rollout = witnessed(values[:, 0], commands, values, mind.site.sensors)
+        parts = [t.weight * t.energy(rollout, directive)[0, :, 0] for t in terms]
+        return torch.stack(parts).sum(dim=0)
+
+    return energy
+
+
+@torch.no_grad()
+def _probe_scores(mind: Mind, dataset: Dataset) -> Figures:
+    """Return the held-out share of variance that readouts explain, per sensor."""
+    _, held = dataset.split()
+    values = held.values[:, ::7].reshape(-1, held.values.shape[-1])
+    read = mind.readouts.read(mind.perception.encode(values))
+    scores: dict[str, Any] = {}
+    for channel, where in mind.site.sensors.slices():
+        truth = values[:, where]
+        error = (read[channel.name] - truth).square().sum()
+        scores[f"probe_r2.{channel.name}"] = float(
+            1 - error / (truth - truth.mean(dim=0)).square().sum().clamp(min=1e-12)
+        )
+    return scores

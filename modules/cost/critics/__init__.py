@@ -1,0 +1,1 @@
+"""Critics: anticipation of future intrinsic energy."""

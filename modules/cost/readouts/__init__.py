@@ -1,0 +1,1 @@
+"""Readouts: from latent to physical quantities."""
