@@ -135,7 +135,7 @@ def _renderer(model: mujoco.MjModel, size: tuple[int, int]) -> mujoco.Renderer:
 
             gl_context.GLContext = GLContext
         return mujoco.Renderer(model, height=size[1], width=size[0])
-    except Exception as fault:  # noqa: BLE001 - drivers fail in every imaginable way
+    except Exception as fault:
         reason = " ".join(str(fault).split()) or type(fault).__name__
         raise NoGraphics(
             f"video: no GL ({reason[:160]}); install EGL (`apt-get install libegl1`) or set"

@@ -17,7 +17,7 @@ from agent.core.protocols import Inbox, Perception, Ports
 
 
 class Oracle:
-    """Imagines by simulating: true dynamics from the hidden state, encoded by the agent's perception.
+    """Imagines by simulating: true dynamics from the hidden state, encoded by agent perception.
 
     It serves the agents that live in `world`, each recognised by its present latent.
     """

@@ -37,7 +37,9 @@ def figure(
 
     What is not finite was not measured: it becomes null.
     """
-    value, low, high = (None if v is None or not math.isfinite(v) else v for v in (value, low, high))
+    value, low, high = (
+        None if v is None or not math.isfinite(v) else v for v in (value, low, high)
+    )
     return {"value": value, "low": low, "high": high, "n": n, "unit": unit}
 
 

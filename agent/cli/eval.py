@@ -44,7 +44,8 @@ def main(options: argparse.Namespace) -> int:
     figures |= _references(found, loaded[0][1], seeds)
     random, best = figures["random_success"]["value"], figures["oracle_success"]["value"]
     own = figures["success"]["value"]
-    assert isinstance(random, float) and isinstance(own, float)
+    assert isinstance(random, float)
+    assert isinstance(own, float)
     if isinstance(best, float) and best > random:
         figures["score"] = figure(100 * (own - random) / (best - random), n=count)
     figures |= _latency_figures(found, loaded[0][1], seeds)
@@ -67,7 +68,9 @@ def _agent(found: Blueprint, path: Path, tensors: Any, seeds: list[int]) -> Outc
         finally:
             world.close()
         whole = part if whole is None else whole + part
-        say(f"  {path.name}: {start + len(some)}/{len(seeds)} episodes, {time.monotonic() - begin:.0f} s")
+        say(
+            f"  {path.name}: {start + len(some)}/{len(seeds)} episodes, {time.monotonic() - begin:.0f} s"
+        )
     assert whole is not None
     return whole
 

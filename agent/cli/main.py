@@ -43,7 +43,9 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     top.add_argument("command", nargs="?", default="run", metavar="SUBCOMMAND")
-    top.add_argument("config", nargs="?", metavar="CONFIG", help="YAML file (or run folder, for report)")
+    top.add_argument(
+        "config", nargs="?", metavar="CONFIG", help="YAML file (or run folder, for report)"
+    )
     top.add_argument("overrides", nargs="*", metavar="key.path=value")
     top.add_argument("--json", type=Path, metavar="FILE", help="write figures to FILE")
     top.add_argument("--seed", type=int, metavar="N", help="training seed, or first episode seed")

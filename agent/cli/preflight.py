@@ -7,7 +7,7 @@ from typing import Any
 from agent.cli.common import say, versions
 from agent.config.build import Mind
 from agent.core.loop import Agent
-from agent.core.schedule import GATE, GATE_POSTS, GATE_READS
+from agent.core.schedule import kinds
 
 
 def preflight(mind: Mind, agent: Agent, about: dict[str, Any]) -> None:
@@ -27,11 +27,7 @@ def preflight(mind: Mind, agent: Agent, about: dict[str, Any]) -> None:
 
 def line(agent: Agent, name: str) -> str:
     """Return what a module reads, recalls and posts, in one line."""
-    if name == GATE:
-        reads, recalls, posts = GATE_READS, (), GATE_POSTS
-    else:
-        module = agent.modules[name]
-        reads, recalls, posts = tuple(module.reads), tuple(module.recalls), (module.posts,)
+    reads, recalls, posts = kinds(name, agent.modules)
     text = f"{name:<13} reads {_names(reads):<42} posts {_names(posts)}"
     return text + (f"   recalls {_names(recalls)}" if recalls else "")
 

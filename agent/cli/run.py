@@ -89,7 +89,9 @@ def _folder(options: argparse.Namespace, found: Blueprint) -> Path:
     return Path(folder)
 
 
-def _header(found: Blueprint, mind: Mind, about: dict[str, Any], seeds: list[int]) -> dict[str, Any]:
+def _header(
+    found: Blueprint, mind: Mind, about: dict[str, Any], seeds: list[int]
+) -> dict[str, Any]:
     resolved, site = found.resolved(), mind.site
     margins = mind.guardrails.margins(mind.configurator.config.horizon)
     layouts = {"sensors": site.sensors, "actuators": site.actuators, "goal": site.goal}
@@ -215,4 +217,3 @@ def _figures(card: dict[str, Any]) -> dict[str, Figure]:
     for name in ("deadline_misses", "tick_ms_p50", "tick_ms_p99"):
         figures[name] = figure(card[name], n=card["ticks"])
     return figures
-

@@ -41,7 +41,9 @@ def main(options: argparse.Namespace) -> int:
     if options.seed is not None:
         options.overrides.append(f"seed={options.seed}")
     found = configure(options)
-    target = options.out or Path(found.config.checkpoint.replace("seed0", f"seed{found.config.seed}"))
+    target = options.out or Path(
+        found.config.checkpoint.replace("seed0", f"seed{found.config.seed}")
+    )
     digest = schema.config_hash(found.resolved())
     folder = Path("runs") / f"train-{found.config.name}-seed{found.config.seed}"
     if options.fresh and folder.exists():
@@ -162,6 +164,3 @@ class Bar:
         if not self._console.is_terminal and due:
             say(f"  {stage} {step}/{total}  {text}")
             self._said[stage] = now
-
-
-

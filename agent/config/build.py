@@ -194,7 +194,7 @@ class Blueprint:
 
 
 def blueprint(config: AgentConfig) -> Blueprint:
-    """Find every part a config names and check its settings. Raises InputError for the first fault."""
+    """Find every part a config names and check its settings. Raises InputError at a fault."""
     return Blueprint(
         config=config,
         singles={slot: choose(slot, slot, getattr(config, slot)) for slot in SINGLES},
@@ -211,7 +211,9 @@ def _fill(parts: Mapping[str, Any], tensors: Tensors | None) -> None:
         if tensors is None or not isinstance(part, nn.Module):
             continue
         own = {
-            k.removeprefix(f"{prefix}."): v for k, v in tensors.items() if k.startswith(f"{prefix}.")
+            k.removeprefix(f"{prefix}."): v
+            for k, v in tensors.items()
+            if k.startswith(f"{prefix}.")
         }
         wanted = {k: tuple(v.shape) for k, v in part.state_dict().items()}
         came = {k: tuple(v.shape) for k, v in own.items()}
@@ -225,11 +227,9 @@ def _fill(parts: Mapping[str, Any], tensors: Tensors | None) -> None:
         part.requires_grad_(False)
 
 
-def _check_parts(
-    terms: tuple[Term, ...], rails: tuple[Guardrail, ...], quantities: Layout
-) -> None:
+def _check_parts(terms: tuple[Term, ...], rails: tuple[Guardrail, ...], quantities: Layout) -> None:
     for what, parts in (("terms", terms), ("guardrails", rails)):
-        names = [p.name for p in parts]  # type: ignore[attr-defined]
+        names = [p.name for p in parts]
         for name in names:
             if names.count(name) > 1:
                 raise InputError(f"{what}: two are called '{name}'; give each its own `name`")
@@ -237,9 +237,7 @@ def _check_parts(
             quantity = getattr(part, "quantity", None)
             if quantity is not None and quantity not in quantities.names:
                 hint = nearest(quantity, quantities.names)
-                raise InputError(
-                    f"{what}.{part.name}: there is no readout '{quantity}'; {hint}"  # type: ignore[attr-defined]
-                )
+                raise InputError(f"{what}.{part.name}: there is no readout '{quantity}'; {hint}")
     for term in terms:
         if term.weight < 0:
             raise InputError(

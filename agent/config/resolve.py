@@ -1,4 +1,4 @@
-"""From the name in a config to a class: a file in its slot's folder, `pkg.mod:Class`, or an entry point.
+"""From the name in a config to a class: a file of its slot, `pkg.mod:Class`, or an entry point.
 
 Names are found by reading file names and syntax trees, so listing and typos need no import.
 """
@@ -31,13 +31,16 @@ SLOTS: dict[str, str] = {
 }
 """Slot → folder. A file `name.py` there, with a class `Name` or `NameSlot`, is the part `name`."""
 
+MODULES = ("perception", "world_model", "cost", "memory", "configurator", "actor")
+"""The slots of the six modules; the others hold their parts, and worlds."""
+
 GROUP = "housecat.{slot}"
 """Entry-point group under which an installed package offers parts for a slot."""
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A part that can be named in a config: its target `module:Class` and its first docstring line."""
+    """A part that a config can name: its target `module:Class` and its first docstring line."""
 
     slot: str
     name: str
@@ -56,7 +59,9 @@ def parts(slot: str) -> dict[str, Found]:
         if part is not None:
             found[stem] = part
     for entry in importlib.metadata.entry_points(group=GROUP.format(slot=slot)):
-        found.setdefault(entry.name, Found(slot, entry.name, entry.value, "from an installed package"))
+        found.setdefault(
+            entry.name, Found(slot, entry.name, entry.value, "from an installed package")
+        )
     return found
 
 
@@ -64,11 +69,25 @@ def _look(slot: str, stem: str, path: Path) -> Found | None:
     flat = stem.replace("_", "")
     wanted = {flat, flat + slot.replace("_", "")}
     for node in ast.parse(path.read_text(encoding="utf-8")).body:
-        if isinstance(node, ast.ClassDef) and node.name.lower() in wanted:
+        if (
+            isinstance(node, ast.ClassDef)
+            and node.name.lower() in wanted
+            and (slot not in MODULES or _posts(node))
+        ):
             module = ".".join(path.relative_to(ROOT).with_suffix("").parts)
             doc = (ast.get_docstring(node) or "").split("\n\n")[0]
             return Found(slot, stem, f"{module}:{node.name}", " ".join(doc.split()))
     return None
+
+
+def _posts(node: ast.ClassDef) -> bool:
+    """Say whether a class declares what it posts, which every one of the six modules does."""
+    targets = [
+        t
+        for line in node.body
+        for t in (line.targets if isinstance(line, ast.Assign) else [getattr(line, "target", None)])
+    ]
+    return any(isinstance(t, ast.Name) and t.id == "posts" for t in targets)
 
 
 def target(slot: str, name: Any) -> str:

@@ -79,7 +79,8 @@ def load(path: Path, overrides: list[str] | None = None) -> AgentConfig:
     the nearest name), wrong types, numeric strings, NaN, duplicate keys.
     """
     raw = yaml.override(_extended(path), overrides or [])
-    return validate(AgentConfig, raw, str(path))
+    config: AgentConfig = validate(AgentConfig, raw, str(path))
+    return config
 
 
 def _extended(path: Path, below: tuple[Path, ...] = ()) -> dict[str, Any]:

@@ -13,32 +13,33 @@ from agent.core.errors import InputError, nearest
 
 
 class _Strict(yaml.SafeLoader):
-    """Refuses duplicate keys, NaN and infinity, and unquoted scalars that only look like numbers."""
+    """Refuses duplicate keys, NaN, infinity, and unquoted scalars that only look like numbers."""
 
 
 def _mapping(loader: _Strict, node: yaml.MappingNode) -> dict[Any, Any]:
     seen: dict[Any, int] = {}
     for key_node, _ in node.value:
-        key = loader.construct_object(key_node)  # type: ignore[no-untyped-call]
+        key = loader.construct_object(key_node)
         line = key_node.start_mark.line + 1
         if key in seen:
-            raise _fault(key_node, f"key '{key}' stands twice (first in line {seen[key]}); keep one")
+            raise _fault(
+                key_node, f"key '{key}' stands twice (first in line {seen[key]}); keep one"
+            )
         seen[key] = line
     return {
-        loader.construct_object(k): loader.construct_object(v, deep=True)  # type: ignore[no-untyped-call]
-        for k, v in node.value
+        loader.construct_object(k): loader.construct_object(v, deep=True) for k, v in node.value
     }
 
 
 def _float(loader: _Strict, node: yaml.ScalarNode) -> float:
-    value = float(loader.construct_yaml_float(node))  # type: ignore[no-untyped-call]
+    value = float(loader.construct_yaml_float(node))
     if not math.isfinite(value):
         raise _fault(node, f"expected a finite number, came {node.value}; give a limit")
     return value
 
 
 def _string(loader: _Strict, node: yaml.ScalarNode) -> str:
-    value = str(loader.construct_yaml_str(node))  # type: ignore[no-untyped-call]
+    value = str(loader.construct_yaml_str(node))
     if node.style is None:
         try:
             float(value)
@@ -71,7 +72,7 @@ def parse(text: str, name: str) -> Any:
     loader = _Strict(text)
     loader.name = name
     try:
-        return loader.get_single_data()  # type: ignore[no-untyped-call]
+        return loader.get_single_data()
     except yaml.YAMLError as fault:
         mark = getattr(fault, "problem_mark", None)
         where = f"{name}:{mark.line + 1}" if mark else name
@@ -80,7 +81,7 @@ def parse(text: str, name: str) -> Any:
     except (TypeError, ValueError) as fault:
         raise InputError(f"{name}: not valid YAML: {fault}; fix it") from None
     finally:
-        loader.dispose()  # type: ignore[no-untyped-call]
+        loader.dispose()
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -88,7 +89,9 @@ def read(path: Path) -> dict[str, Any]:
     if not path.is_file():
         folder = path.parent if path.parent.is_dir() else Path("configs")
         known = [str(p) for p in folder.glob("*.yaml")] if folder.is_dir() else []
-        raise InputError(f"config: expected a file at {path}, found none; {nearest(str(path), known)}")
+        raise InputError(
+            f"config: expected a file at {path}, found none; {nearest(str(path), known)}"
+        )
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as fault:

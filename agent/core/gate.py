@@ -7,6 +7,7 @@ seal) ends in the fallback too.
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -35,6 +36,7 @@ class Gate:
         Raises InputError if the fallback is not finite or outside the actuator limits.
         """
         self._low, self._high = actuators.bounds()
+        self._limits = self._low.numpy(), self._high.numpy()
         if fallback.shape != self._low.shape:
             raise InputError(
                 f"gate.fallback: expected {len(self._low)} numbers ({actuators.describe()}),"
@@ -57,7 +59,9 @@ class Gate:
         self._kept = None
 
     @torch.no_grad()
-    def rule(self, percept: Percept | None, plan: Plan | None, fault: str = "") -> tuple[Verdict, Action]:
+    def rule(
+        self, percept: Percept | None, plan: Plan | None, fault: str = ""
+    ) -> tuple[Verdict, Action]:
         """Return the verdict and the command of this tick; never raises.
 
         `fault` names what already went wrong before the gate (a module failed, the plan is
@@ -82,6 +86,22 @@ class Gate:
         shape = (batch, actions.shape[1], len(self._low))
         if tuple(actions.shape) != shape or shape[1] < 1:
             return self._veto(batch, f"plan has shape {list(actions.shape)}, not {list(shape)}")
+        low, high = self._limits
+        within = (actions.numpy() >= low) & (actions.numpy() <= high)
+        if not within.all() or not np.isfinite(state.numpy()).all():
+            return self._mend(state, actions)
+        values = self._values(state, actions)
+        worst, which = _worst(values)
+        if not float(worst.max()) <= 0.0:
+            return self._mend(state, actions)
+        self._kept = actions
+        margins = self._margin(which, values)
+        verdict = Verdict(self._none(batch, 0), self._none(batch, -1), worst, margins)
+        return verdict, Action(actions[:, 0].clone())
+
+    def _mend(self, state: Tensor, actions: Tensor) -> tuple[Verdict, Action]:
+        """Judge row by row where at least one plan may not go out as it is."""
+        batch = state.shape[0]
         sane = torch.isfinite(actions).all(dim=2).all(dim=1) & torch.isfinite(state).all(dim=1)
         clamped = torch.minimum(torch.maximum(actions, self._low), self._high)
         clamped = torch.where(sane[:, None, None], clamped, self.fallback)
@@ -94,9 +114,7 @@ class Gate:
         chosen, repaired = clamped, allowed & bent
         kept_ok = torch.zeros_like(allowed)
         if self._kept is not None and self._kept.shape == clamped.shape and not allowed.all():
-            backup = torch.cat(
-                [self._kept[:, 1:], self.fallback.expand(batch, 1, -1)], dim=1
-            )
+            backup = torch.cat([self._kept[:, 1:], self.fallback.expand(batch, 1, -1)], dim=1)
             backup_worst, _ = _worst(self._values(state, backup))
             kept_ok = sane & ~allowed & (backup_worst <= 0.0)
             chosen = torch.where(kept_ok[:, None, None], backup, chosen)
@@ -105,13 +123,17 @@ class Gate:
         chosen = torch.where(vetoed[:, None, None], self.fallback, chosen)
         self._kept = chosen
 
-        ruling = torch.full((batch,), int(Ruling.ALLOWED))
+        ruling = self._none(batch, int(Ruling.ALLOWED))
         ruling[repaired] = int(Ruling.REPAIRED)
         ruling[vetoed] = int(Ruling.VETOED)
         blamed = torch.where(worst > 0.0, which, torch.full_like(which, -1))
         margins = self._margin(which, values)
         verdict = Verdict(ruling, blamed, worst, margins, self._reasons(ruling, blamed, sane, bent))
         return verdict, Action(chosen[:, 0].clone())
+
+    @staticmethod
+    def _none(batch: int, value: int) -> Tensor:
+        return torch.full((batch,), value)
 
     def _values(self, state: Tensor, actions: Tensor) -> Tensor:
         return self._objective.guard(state, actions[:, None])[:, 0]

@@ -38,7 +38,10 @@ class Guardrails:
         code = [type(readouts).read, *(type(t).value for t in terms)]
         source = "".join(map(_source, code)) + repr([_parameters(t) for t in terms])
         self._code = tuple((owner, name, fn.__code__) for owner, name, fn in self._functions())
-        self._frozen = source.encode()
+        self._base = hashlib.sha256(source.encode())
+        self._cells = _cells(readouts)
+        self._views = [(t, t.data_ptr(), t.detach().numpy()) for *_, t in self._cells]
+        self._views.append((self._margins, self._margins.data_ptr(), self._margins.numpy()))
         self._given = repr([_parameters(t) for t in terms])
         self.seal = self._digest()
 
@@ -82,6 +85,12 @@ class Guardrails:
                 return False
         if repr([_parameters(t) for t in self._terms]) != self._given:
             return False
+        if any(owner.get(name) is not t for owner, name, t in self._cells):
+            return False
+        if self._views[-1][0] is not self._margins:
+            return False
+        if any(t.data_ptr() != place for t, place, _ in self._views):
+            return False
         return self._digest() == self.seal
 
     def _functions(self) -> list[tuple[type, str, Any]]:
@@ -89,9 +98,9 @@ class Guardrails:
         return [(owner, name, getattr(owner, name)) for owner, name in owners]
 
     def _digest(self) -> str:
-        digest = hashlib.sha256(self._frozen)
-        for t in (self._margins, *_tensors(self._readouts)):
-            digest.update(t.numpy())
+        digest = self._base.copy()
+        for _, _, view in self._views:
+            digest.update(view.data)
         return digest.hexdigest()
 
 
@@ -100,13 +109,15 @@ def violation(values: Tensor) -> Tensor:
     return values.clamp_min(0.0).sum(dim=(-2, -1))
 
 
-def _tensors(readouts: Any) -> list[Tensor]:
-    state = readouts.state_dict() if hasattr(readouts, "state_dict") else {}
-    return [t.detach() for _, t in sorted(state.items())]
+def _cells(readouts: Any) -> list[tuple[dict[str, Any], str, Tensor]]:
+    """Return every tensor of a torch module with the dictionary and name it is kept under."""
+    modules = readouts.modules() if hasattr(readouts, "modules") else ()
+    kept = [d for m in modules for d in (m._parameters, m._buffers)]
+    return [(d, n, t) for d in kept for n, t in d.items() if t is not None]
 
 
 def _parameters(term: Any) -> dict[str, Any]:
-    return {k: v for k, v in sorted(vars(term).items())}
+    return dict(sorted(vars(term).items()))
 
 
 def _source(function: Any) -> str:

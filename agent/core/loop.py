@@ -106,7 +106,9 @@ class Agent:
         self._board.post(action, GATE)
 
 
-def live(agent: Agent, world: World, seeds: Sequence[int], task: Task, ticks: int) -> Iterator[Tick]:
+def live(
+    agent: Agent, world: World, seeds: Sequence[int], task: Task, ticks: int
+) -> Iterator[Tick]:
     """Live one episode per seed in lock-step, yielding every tick after its action went out.
 
     However it ends, by exhaustion, Ctrl-C or an exception, the last command the world got is a

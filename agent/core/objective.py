@@ -59,9 +59,7 @@ class GuardedObjective:
         bill = Bill(*(torch.cat([getattr(x, f) for x in bills]) for f in fields))
         return rollout, bill
 
-    def _judge(
-        self, state: Tensor, actions: Tensor, directive: Directive
-    ) -> tuple[Rollout, Bill]:
+    def _judge(self, state: Tensor, actions: Tensor, directive: Directive) -> tuple[Rollout, Bill]:
         rollout = self.imagine(state, actions)
         values = self._guardrails.evaluate(rollout)
         bill = self._cost.energy(rollout, directive)

@@ -38,7 +38,7 @@ class Inbox(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """What a module may know of its body and of its neighbours' sizes; nothing of the world's inside.
+    """What a module may know of its body and its neighbours' sizes; nothing of the world's inside.
 
     `goal` is the layout of the goal vector; `terms` the cost terms in order, the critic's
     `anticipation` last; `guardrails` their names in order. `objective` is what the actor minimises.

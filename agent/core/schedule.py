@@ -31,10 +31,15 @@ class Schedule:
         return " → ".join(self.order)
 
 
-def _kinds(name: str, modules: Mapping[str, Any]) -> tuple[tuple[type, ...], tuple[type, ...]]:
+Kinds = tuple[type, ...]
+
+
+def kinds(name: str, modules: Mapping[str, Any]) -> tuple[Kinds, Kinds, Kinds]:
+    """Return what a module, or the gate, reads, recalls and posts."""
     if name == GATE:
-        return GATE_READS, GATE_POSTS
-    return tuple(modules[name].reads), (modules[name].posts,)
+        return GATE_READS, (), GATE_POSTS
+    module = modules[name]
+    return tuple(module.reads), tuple(module.recalls), (module.posts,)
 
 
 def schedule(modules: Mapping[str, Any]) -> Schedule:
@@ -50,7 +55,7 @@ def schedule(modules: Mapping[str, Any]) -> Schedule:
     poster: dict[type, str] = {}
     faults: list[str] = []
     for name in names:
-        for kind in _kinds(name, modules)[1]:
+        for kind in kinds(name, modules)[2]:
             if kind in poster or kind in OUTSIDE:
                 other = poster.get(kind, "the outside")
                 faults.append(f"{name} posts {kind.__name__}, which {other} already posts")
@@ -59,8 +64,8 @@ def schedule(modules: Mapping[str, Any]) -> Schedule:
     graph: nx.MultiDiGraph[str] = nx.MultiDiGraph()
     graph.add_nodes_from(names)
     for name in names:
-        recalls = () if name == GATE else tuple(modules[name].recalls)
-        for kind in _kinds(name, modules)[0]:
+        reads, recalls, _ = kinds(name, modules)
+        for kind in reads:
             if kind in OUTSIDE:
                 continue
             if kind not in poster:

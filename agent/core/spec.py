@@ -99,9 +99,9 @@ class Spec:
         return f"{self.dtype}[{axes}]{unit}"
 
 
-def tensor(*axes: Axis, dtype: str = "float32", unit: str = "", **bounds: float) -> Any:
+def tensor(*axes: Axis, dtype: str = "float32", unit: str = "", low: float | None = None) -> Any:
     """Declare a tensor field of a message together with its spec."""
-    return dataclasses.field(metadata={"spec": Spec(axes, dtype, unit, **bounds)})
+    return dataclasses.field(metadata={"spec": Spec(axes, dtype, unit, low)})
 
 
 def specs_of(kind: type) -> dict[str, Spec]:
@@ -119,7 +119,7 @@ def compile_check(
     unchecked; the rank never is. The function raises BoardError naming poster, field,
     what was expected and what came.
     """
-    lines = [f"def check(message):\n    if message.__class__ is not kind: fail_kind(message)"]
+    lines = ["def check(message):\n    if message.__class__ is not kind: fail_kind(message)"]
     names: dict[str, Any] = {"kind": kind}
     for i, (name, spec) in enumerate(specs.items()):
         shape = tuple(a if isinstance(a, int) else sizes.get(a) for a in spec.axes)

@@ -76,11 +76,15 @@ def _sizes(ports: Mapping[str, Ports]) -> list[Mismatch]:
 
 def _specs(ports: Mapping[str, Ports]) -> list[Mismatch]:
     faults = []
-    keys = sorted({k for p in ports.values() for k in p.fields}, key=lambda k: (k[0].__name__, k[1]))
+    keys = sorted(
+        {k for p in ports.values() for k in p.fields}, key=lambda k: (k[0].__name__, k[1])
+    )
     for kind, name in keys:
         declared = specs_of(kind).get(name)
         about = f"{kind.__name__}.{name}"
-        claims = [(who, p.fields[kind, name]) for who, p in ports.items() if (kind, name) in p.fields]
+        claims = [
+            (who, p.fields[kind, name]) for who, p in ports.items() if (kind, name) in p.fields
+        ]
         if declared is None:
             faults.append(Mismatch(about, tuple((who, "it exists") for who, _ in claims)))
             continue

@@ -74,7 +74,8 @@ def episodes(
     scorer = trials.Scorer(world, task)
     agent = mind.agent(world, deadline)
     rulings = np.zeros(3, dtype=np.int64)
-    refused, lived, faults = 0, 0, []
+    refused, lived = 0, 0
+    faults: list[str] = []
     sums = np.zeros(len(mind.site.terms))
     for tick in live(agent, world, seeds, task, ticks):
         scorer.look()
@@ -108,7 +109,9 @@ def random_policy(world: Any, seeds: Sequence[int], ticks: int) -> Outcome:
             command = low + (high - low) * torch.tensor(draws, dtype=torch.float32)
         world.step(Action(command))
         scorer.look()
-    return _outcome(scorer.score(), ticks * len(seeds), np.zeros(3, dtype=np.int64), 0, np.zeros(0), [])
+    return _outcome(
+        scorer.score(), ticks * len(seeds), np.zeros(3, dtype=np.int64), 0, np.zeros(0), []
+    )
 
 
 def oracle(blueprint: Blueprint, tensors: Any, seeds: Sequence[int], ticks: int) -> Outcome:

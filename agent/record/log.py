@@ -94,7 +94,7 @@ class Recorder:
             self._thread.join()
             try:
                 if self._fault is None:
-                    self._mcap.finish()  # type: ignore[no-untyped-call]
+                    self._mcap.finish()
                     self._sync()
                 self._files.close()
             except OSError as fault:
@@ -183,7 +183,7 @@ class Recorder:
         self._mcap.add_message(self._channels[topic], at, text(content), at)
 
     def _sync(self) -> None:
-        self._mcap.flush()  # type: ignore[no-untyped-call]
+        self._mcap.flush()
         for file in (self._log, self._rows):
             _to_disk(file)
 

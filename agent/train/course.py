@@ -1,4 +1,4 @@
-"""The whole course of training: explore, world model, readouts, critic, cost-to-go, distil, calibrate.
+"""The course of training: explore, world model, readouts, critic, cost-to-go, distil, calibrate.
 
 Nothing here is rewarded. The world model learns by watching what its own random commands do; the
 cost-to-go, the policy and the margins are then made inside that model, and the margins checked
@@ -32,7 +32,7 @@ CALIBRATION_SEEDS = 500_000
 
 
 class Course(Settings):
-    """Settings of every stage; `explore.episodes` x `ticks` and `calibrate` make the transitions."""
+    """Settings of every stage; `explore` and `calibrate` are the ones that use the world."""
 
     explore: Explorer.Config = Explorer.Config()
     learner: Learner.Config = Learner.Config()
@@ -91,7 +91,8 @@ def _imagined_stages(
     blueprint: Blueprint, mind: Mind, course: Course, dataset: Dataset, ledger: Ledger, seed: int
 ) -> Figures:
     """Learn the trainable terms and the policy inside the world model."""
-    site, figures = mind.site, {}
+    site = mind.site
+    figures: Figures = {}
     values = _allowed(mind, dataset.values)
     goals = values[:, site.sensors[site.goal.names[0]]]
     for term in (t for t in mind.terms if isinstance(t, nn.Module)):
@@ -157,15 +158,15 @@ def _calibrated(
     goals = _allowed(mind, dataset.values)[:, mind.site.sensors[mind.site.goal.names[0]]]
     world = blueprint.world(min(64, course.calibrate.episodes))
     try:
-        margins, figures, gathered = calibrate(
+        margins, figures, data = calibrate(
             course.calibrate, world, mind.perception, plan, directives(mind), imagine, mind.rails,
             goals, apply, ledger, CALIBRATION_SEEDS + blueprint.config.seed * 10_000,
         )  # fmt: skip
     finally:
         world.close()
-    figures |= {"transitions": float(gathered.transitions)}
+    figures |= {"transitions": float(data.transitions)}
     ledger.save("calibrate", {"margins": margins}, figures)
-    return tensors | {MARGINS: margins}, figures, gathered.transitions
+    return tensors | {MARGINS: margins}, figures, data.transitions
 
 
 def directives(mind: Mind) -> Callable[[Tensor], Directive]:

@@ -73,7 +73,7 @@ class CompositeCost:
         """Nothing to forget: the cost keeps no state."""
 
     def energy(self, rollout: Rollout, directive: Directive) -> Bill:
-        """Return the bill of a rollout, terms weighted, members aggregated by the risk attitude."""
+        """Return the bill of a rollout: terms weighted, members aggregated by attitude to risk."""
         per_member = self._per_member(rollout, directive)
         horizon = rollout.actions.shape[2]
         total = per_member.sum(dim=(3, 4)) / horizon

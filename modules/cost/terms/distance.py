@@ -32,4 +32,5 @@ class Distance:
     def energy(self, rollout: Rollout, directive: Directive) -> Tensor:
         """Return the distance at every imagined step, [E B K H]."""
         error = rollout.quantities[self.quantity] - directive.goal[:, None, None, :]
-        return torch.linalg.vector_norm(error, dim=-1)
+        distance: Tensor = torch.linalg.vector_norm(error, dim=-1)
+        return distance

@@ -189,7 +189,7 @@ def test_a_full_disk_is_told_at_the_next_write(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(log, "_to_disk", full)
-    with pytest.raises(InputError, match="No space left"):
+    with pytest.raises(InputError, match="No space left"):  # noqa: PT012
         for tick in ticks(200):
             recorder.write(0, tick, None)
             time.sleep(0.01)

@@ -1,0 +1,41 @@
+# Two commands matter: `make demo` and `make test`. Both do all the set-up they need.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+export OMP_NUM_THREADS ?= 1
+
+.PHONY: demo test check setup train-all bench clean
+
+demo: $(READY)  ## set up, then watch an agent plan through the world it learned
+	$(BIN)/python run_agent.py
+
+test: check  ## set up, check, and run every test
+	$(BIN)/python -m pytest -n 2
+
+check: $(READY)  ## lint, format, types, import rules
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+setup: $(READY)  ## only the set-up
+
+$(READY): requirements.lock
+	$(PYTHON) -c 'import sys; sys.exit("Housecat needs Python 3.11 or newer; try: make PYTHON=python3.11 ...") if sys.version_info < (3, 11) else None'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	touch $(READY)
+
+train-all: $(READY)  ## train the shipped checkpoints again (three seeds, about 7 minutes each)
+	for seed in 0 1 2; do $(BIN)/python run_agent.py train configs/reach.yaml --seed $$seed \
+	  --json docs/results/train-reach-seed$$seed.json || exit 1; done
+
+bench: $(READY)  ## measure what docs/results/ holds (about half an hour)
+	$(BIN)/python run_agent.py eval configs/reach.yaml --episodes 200 --json docs/results/eval-reach.json
+	$(BIN)/python run_agent.py eval configs/reach.yaml --episodes 200 --mode 1 eval.oracle_episodes=0 \
+	  --json docs/results/eval-reach-mode1.json
+	$(BIN)/python run_agent.py bench tick --json docs/results/bench-tick.json
+
+clean:  ## remove the environment and all runs
+	rm -rf $(VENV) runs

@@ -1,0 +1,37 @@
+"""`check`: is the config right, and does everything fit? Prints and draws the wiring."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from agent.cli.common import checkpoints, configure, figure, mind_of, say, write_figures
+from agent.cli.preflight import preflight
+from agent.report.wiring import draw
+
+
+def main(options: argparse.Namespace) -> int:
+    """Validate config, names, settings, weights and wiring; returns the exit code.
+
+    A checkpoint that does not exist yet is said, not an error: the wiring is then checked with
+    untrained parts.
+    """
+    found = configure(options)
+    path = checkpoints(options, found)[0]
+    if path.exists() or options.checkpoint:
+        mind, about = mind_of(found, path)
+    else:
+        say(f"no checkpoint at {path} yet; checking untrained parts")
+        mind, about = found.assemble(), {}
+    world = found.world(1)
+    try:
+        agent = mind.agent(world)
+    finally:
+        world.close()
+    preflight(mind, agent, about)
+    target = options.out or Path("wiring.svg")
+    draw(agent.schedule, target)
+    say(f"config and wiring are sound; graph in {target}")
+    parameters = sum(p.numel() for m in mind.trainable().values() for p in m.parameters())
+    write_figures(options, found, [found.config.seed], {"parameters": figure(parameters)})
+    return 0
