@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo test check setup train-all bench clean
+.PHONY: demo test check setup train-all bench results clean
 
 demo: $(READY)  ## set up, then watch an agent plan through the world it learned
 	$(BIN)/python run_agent.py
@@ -36,6 +36,9 @@ bench: $(READY)  ## measure what docs/results/ holds (about half an hour)
 	$(BIN)/python run_agent.py eval configs/reach.yaml --episodes 200 --mode 1 eval.oracle_episodes=0 \
 	  --json docs/results/eval-reach-mode1.json
 	$(BIN)/python run_agent.py bench tick --json docs/results/bench-tick.json
+
+results: $(READY)  ## write README's results table from docs/results/
+	$(BIN)/python -c 'from agent.report.results import fill; fill()'
 
 clean:  ## remove the environment and all runs
 	rm -rf $(VENV) runs

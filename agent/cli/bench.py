@@ -15,6 +15,7 @@ from agent.core.gate import Gate
 from agent.core.guardrails import Guardrails
 from agent.core.loop import Agent
 from agent.core.messages import Action, Observation, Task, Verdict
+from agent.core.objective import GuardedObjective
 from agent.core.protocols import Site
 from agent.core.schedule import schedule
 from agent.core.spec import Layout, compile_check, specs_of
@@ -78,7 +79,8 @@ def overhead_us(ticks: int) -> list[float]:
         for i in range(SIZES["R"])
     ]
     guardrails = Guardrails(limits, readouts.requires_grad_(False))
-    gate = _ReadyGate(guardrails, None, ACTUATORS, torch.zeros(2))  # type: ignore[arg-type]
+    objective = GuardedObjective(None, None, guardrails)  # type: ignore[arg-type]
+    gate = _ReadyGate(guardrails, objective, ACTUATORS, torch.zeros(2))
     agent = Agent(modules, gate, plan, checks)
     agent.reset(_blank(Task))
     observation = _blank(Observation)

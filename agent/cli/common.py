@@ -14,10 +14,10 @@ from typing import Any
 
 import torch
 
+from agent.cli.files import write_whole
 from agent.cli.main import DEFAULT_CONFIG
 from agent.config import schema
 from agent.config.build import Blueprint, Mind, blueprint
-from agent.core.errors import InputError
 from agent.record import checkpoint
 
 PACKAGES = ("torch", "numpy", "mujoco", "networkx", "pydantic", "mcap", "safetensors", "rich")
@@ -106,19 +106,6 @@ def write_figures(
         "figures": figures,
     }
     write_whole(options.json, json.dumps(whole, indent=1) + "\n")
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write a text file atomically. Raises InputError if the place cannot be written."""
-    part = path.with_name(f".{path.name}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text(text, encoding="utf-8")
-        os.replace(part, path)
-    except OSError as fault:
-        raise InputError(
-            f"expected to write {path}, came '{fault.strerror}'; choose a folder you may write to"
-        ) from None
 
 
 def say(text: str = "") -> None:

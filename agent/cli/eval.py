@@ -37,7 +37,7 @@ def main(options: argparse.Namespace) -> int:
     for path, outcome in zip(paths, outcomes, strict=True):
         value, low, high = proportion(int(outcome.reached.sum()), len(outcome.reached))
         say(f"  {path.name}: success {value:.1%} [{low:.1%}, {high:.1%}], n = {count}")
-    figures = _agent_figures(outcomes)
+    figures = _agent_figures(outcomes) | _energy_figures(found, loaded[0][1], outcomes)
     figures |= {
         f"success.seed{s}": _share(o.reached) for s, o in zip(trained, outcomes, strict=True)
     }
@@ -68,9 +68,8 @@ def _agent(found: Blueprint, path: Path, tensors: Any, seeds: list[int]) -> Outc
         finally:
             world.close()
         whole = part if whole is None else whole + part
-        say(
-            f"  {path.name}: {start + len(some)}/{len(seeds)} episodes, {time.monotonic() - begin:.0f} s"
-        )
+        lived, spent = start + len(some), time.monotonic() - begin
+        say(f"  {path.name}: {lived}/{len(seeds)} episodes, {spent:.0f} s")
     assert whole is not None
     return whole
 
@@ -93,6 +92,14 @@ def _agent_figures(outcomes: list[Outcome]) -> dict[str, Figure]:
         "refused_shortcuts": _count(whole.refused, whole.ticks),
         "faults": _count(len(whole.faults), whole.ticks),
     }
+
+
+def _energy_figures(found: Blueprint, tensors: Any, outcomes: list[Outcome]) -> dict[str, Figure]:
+    """Return the mean predicted energy per tick of the plans that were made, by term."""
+    names = found.assemble(tensors).site.terms
+    ticks = sum(o.ticks for o in outcomes)
+    means = np.sum([o.terms * o.ticks for o in outcomes], axis=0) / ticks
+    return {f"energy.{n}": figure(float(v), n=ticks) for n, v in zip(names, means, strict=True)}
 
 
 def _references(found: Blueprint, tensors: Any, seeds: list[int]) -> dict[str, Figure]:

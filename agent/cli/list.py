@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 
+from agent.cli.files import write_whole
 from agent.config.resolve import SLOTS, parts
 from agent.core.errors import InputError, nearest
 
@@ -24,5 +25,5 @@ def main(options: argparse.Namespace) -> int:
             s: {p.name: {"target": p.target, "doc": p.doc} for p in e.values()}
             for s, e in found.items()
         }
-        options.json.write_text(json.dumps(whole, indent=1) + "\n", encoding="utf-8")
+        write_whole(options.json, json.dumps(whole, indent=1) + "\n")
     return 0

@@ -7,7 +7,8 @@ import json
 import tempfile
 from pathlib import Path
 
-from agent.cli.common import say, write_whole
+from agent.cli.common import say
+from agent.cli.files import write_whole
 from agent.cli.pages import make_report
 from agent.config import schema
 from agent.config.build import blueprint

@@ -23,8 +23,8 @@ from agent.cli.common import (
     say,
     versions,
     write_figures,
-    write_whole,
 )
+from agent.cli.files import write_whole
 from agent.cli.pages import make_report
 from agent.cli.preflight import describe, preflight
 from agent.config import schema
@@ -135,7 +135,7 @@ def _live(
                 recorder.write(episode, tick, world.simulation.qpos[0].copy())
                 panel.update(episode, tick)
                 ticks_ms.append(sum(tick.elapsed_ms.values()))
-                late += any("late" in f for f in _reasons(tick))
+                late += any(r.startswith("late") for r in _reasons(tick))
                 for fault in tick.faults:
                     recorder.event(f"episode {episode}, tick {tick.index}: {fault}")
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from agent.core.errors import InputError, nearest
+from agent.core.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -33,6 +34,20 @@ SLOTS: dict[str, str] = {
 
 MODULES = ("perception", "world_model", "cost", "memory", "configurator", "actor")
 """The slots of the six modules; the others hold their parts, and worlds."""
+
+_SIX = ("reads", "recalls", "posts", "ports", "reset", "tick")
+OFFERS: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(MODULES, _SIX),
+    "perception": (*_SIX, "encode"),
+    "world_model": (*_SIX, "imagine"),
+    "cost": (*_SIX, "energy"),
+    "world": ("sensors", "actuators", "rate_hz", "reset", "step", "close"),
+    "term": ("kind", "energy"),
+    "guardrail": ("value",),
+    "readouts": ("read", "error"),
+    "critic": ("anticipate",),
+}
+"""Slot → what a class in it must have; see `agent.core.protocols`."""
 
 GROUP = "housecat.{slot}"
 """Entry-point group under which an installed package offers parts for a slot."""
@@ -108,25 +123,36 @@ def target(slot: str, name: Any) -> str:
 def resolve(slot: str, name: Any) -> Any:
     """Import and return the class a config names for `slot`.
 
-    Raises InputError if the module or the class does not exist or the class has no `Config`.
+    Raises InputError if the module or the class does not exist, or is no part for that slot.
     """
     where = target(slot, name)
     module, _, attribute = where.partition(":")
     try:
         loaded = importlib.import_module(module)
-    except ModuleNotFoundError as fault:
+    except ImportError as fault:
         raise InputError(
             f"{slot}.use: cannot import '{module}' ({fault}); check the name, and that its folder"
             f" is on PYTHONPATH"
         ) from None
+    except Exception as fault:
+        reason = " ".join(f"{type(fault).__name__}: {fault}".split())
+        raise InputError(
+            f"{slot}.use: cannot import '{module}' ({reason}); correct the module"
+        ) from fault
     found = getattr(loaded, attribute, None)
     if found is None:
         classes = [n for n, v in vars(loaded).items() if isinstance(v, type)]
         raise InputError(
             f"{slot}.use: module '{module}' has no '{attribute}'; {nearest(attribute, classes)}"
         )
-    if not hasattr(found, "Config"):
+    settings = getattr(found, "Config", None)
+    if not (isinstance(settings, type) and issubclass(settings, Settings)):
         raise InputError(
             f"{slot}.use: {where} has no nested class Config(Settings); add one, even if empty"
+        )
+    lacking = [name for name in OFFERS[slot] if not hasattr(found, name)]
+    if lacking:
+        raise InputError(
+            f"{slot}.use: {where} is no {slot}: it lacks {', '.join(lacking)}; name another part"
         )
     return found

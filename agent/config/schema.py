@@ -111,7 +111,11 @@ def validate(kind: type[Any], raw: Any, where: str) -> Any:
     Checked as strict JSON: YAML's lists may fill tuples, but no text becomes a number.
     """
     try:
-        return kind.model_validate_json(json.dumps(raw, default=str))
+        text = json.dumps(raw, default=str)
+    except (TypeError, ValueError, RecursionError) as fault:
+        raise InputError(f"{where}: {fault}; use plain keys and no aliases") from None
+    try:
+        return kind.model_validate_json(text)
     except ValidationError as fault:
         raise InputError(f"{where}: {_explain(kind, fault)}") from None
 

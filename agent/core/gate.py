@@ -67,9 +67,10 @@ class Gate:
         `fault` names what already went wrong before the gate (a module failed, the plan is
         late); it vetoes. `percept` and `plan` may be None then.
         """
-        batch = 1 if percept is None else percept.latent.shape[0]
+        batch = 1
         try:
-            if not fault and not self.guardrails.verify():
+            batch = 1 if percept is None else percept.latent.shape[0]
+            if not fault and not self._intact():
                 fault = "the guardrails' seal is broken"
             if not fault and (percept is None or plan is None):
                 fault = "no plan"
@@ -80,12 +81,19 @@ class Gate:
             reason = " ".join(str(failure).split())
             return self._veto(batch, f"the gate failed: {type(failure).__name__}: {reason}")
 
+    def _intact(self) -> bool:
+        """Say whether plans are still judged by the guardrails that were sealed."""
+        own = self.guardrails
+        return own is self._objective.guardrails and own.seal == self.sealed and own.verify()
+
     def _judge(self, percept: Percept, plan: Plan) -> tuple[Verdict, Action]:
         state, actions = percept.latent, plan.actions
         batch = state.shape[0]
         shape = (batch, actions.shape[1], len(self._low))
         if tuple(actions.shape) != shape or shape[1] < 1:
             return self._veto(batch, f"plan has shape {list(actions.shape)}, not {list(shape)}")
+        if actions.dtype is not self._low.dtype:
+            return self._veto(batch, f"plan has {actions.dtype}, not {self._low.dtype}")
         low, high = self._limits
         within = (actions.numpy() >= low) & (actions.numpy() <= high)
         if not within.all() or not np.isfinite(state.numpy()).all():
@@ -110,6 +118,7 @@ class Gate:
 
         values = self._values(state, clamped)
         worst, which = _worst(values)
+        worst = torch.where(sane, worst, torch.inf)
         allowed = sane & (worst <= 0.0)
         chosen, repaired = clamped, allowed & bent
         kept_ok = torch.zeros_like(allowed)
@@ -126,7 +135,7 @@ class Gate:
         ruling = self._none(batch, int(Ruling.ALLOWED))
         ruling[repaired] = int(Ruling.REPAIRED)
         ruling[vetoed] = int(Ruling.VETOED)
-        blamed = torch.where(worst > 0.0, which, torch.full_like(which, -1))
+        blamed = torch.where(sane & (worst > 0.0), which, torch.full_like(which, -1))
         margins = self._margin(which, values)
         verdict = Verdict(ruling, blamed, worst, margins, self._reasons(ruling, blamed, sane, bent))
         return verdict, Action(chosen[:, 0].clone())

@@ -2,19 +2,23 @@
 
 The seal is a SHA-256 over the guardrails' code and parameters, the margins, and the code and
 weights of the readouts they look through. `verify` recomputes what can change in a running
-process, every tick.
+process, every tick. It finds mistakes and module swaps; code that means to deceive, in the same
+process, could replace `verify` itself.
 """
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import inspect
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from types import FunctionType
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from agent.core.errors import InputError
 from agent.core.messages import Rollout
 from agent.core.protocols import Guardrail, Readouts
 
@@ -28,21 +32,22 @@ class Guardrails:
         """Compile and seal `terms`; `margins` [R H] in each guardrail's unit (None: zero).
 
         `readouts` must be this object's own copy: nothing else may hold it.
+        Raises InputError if `margins` are not one finite row for each term.
         """
-        self._terms = tuple(terms)
+        self._terms = self._sealed = tuple(terms)
         self._readouts = readouts
         self.names = tuple(t.name for t in terms)
-        self._margins = (
-            torch.zeros(len(terms), 1) if margins is None else margins.detach().clone().float()
-        )
-        code = [type(readouts).read, *(type(t).value for t in terms)]
-        source = "".join(map(_source, code)) + repr([_parameters(t) for t in terms])
-        self._code = tuple((owner, name, fn.__code__) for owner, name, fn in self._functions())
+        self._margins = _checked(margins, len(terms))
+        self._parts = (*_tree(readouts), *terms)
+        self._kinds = [type(part) for part in self._parts]
+        found = [(k, n, f) for k in dict.fromkeys(self._kinds) for n, f in _functions(k)]
+        self._code = [(k, n, f, f.__code__) for k, n, f in found]
+        self._given = [(vars(part), _kept(vars(part))) for part in self._parts]
+        plain = [{k: repr(v) for k, v in kept.items() if _lasting(v)} for _, kept in self._given]
+        source = "".join(_source(f) for _, _, f, _ in self._code) + repr(plain)
         self._base = hashlib.sha256(source.encode())
-        self._cells = _cells(readouts)
-        self._views = [(t, t.data_ptr(), t.detach().numpy()) for *_, t in self._cells]
-        self._views.append((self._margins, self._margins.data_ptr(), self._margins.numpy()))
-        self._given = repr([_parameters(t) for t in terms])
+        tensors = [self._margins, *(t for part in self._parts for t in _tensors(part))]
+        self._views = [(t, t.data_ptr(), t.detach().numpy()) for t in tensors]
         self.seal = self._digest()
 
     def __len__(self) -> int:
@@ -79,23 +84,26 @@ class Guardrails:
         return values.nan_to_num(nan=torch.inf, posinf=torch.inf, neginf=torch.inf)
 
     def verify(self) -> bool:
-        """Say whether code, parameters, margins and readout weights are still the sealed ones."""
-        for owner, name, code in self._code:
-            if getattr(getattr(owner, name), "__code__", None) is not code:
+        """Say whether code, parameters, margins and readout weights are still the sealed ones.
+
+        What is looked at: the functions of every class involved, every attribute of every part
+        (functions put on an instance, hooks and exchanged networks among them), and all tensors.
+        """
+        for kind, name, function, code in self._code:
+            if getattr(kind, name, None) is not function or function.__code__ is not code:
                 return False
-        if repr([_parameters(t) for t in self._terms]) != self._given:
+        if self._readouts is not self._parts[0] or self._margins is not self._views[0][0]:
             return False
-        if any(owner.get(name) is not t for owner, name, t in self._cells):
+        if self._terms != self._sealed or [type(part) for part in self._parts] != self._kinds:
             return False
-        if self._views[-1][0] is not self._margins:
+        try:
+            if any(now != kept for now, kept in self._given):
+                return False
+        except RuntimeError:  # a tensor was exchanged; two of them do not compare to one truth
             return False
         if any(t.data_ptr() != place for t, place, _ in self._views):
             return False
         return self._digest() == self.seal
-
-    def _functions(self) -> list[tuple[type, str, Any]]:
-        owners = [(type(self._readouts), "read"), *((type(t), "value") for t in self._terms)]
-        return [(owner, name, getattr(owner, name)) for owner, name in owners]
 
     def _digest(self) -> str:
         digest = self._base.copy()
@@ -109,15 +117,48 @@ def violation(values: Tensor) -> Tensor:
     return values.clamp_min(0.0).sum(dim=(-2, -1))
 
 
-def _cells(readouts: Any) -> list[tuple[dict[str, Any], str, Tensor]]:
-    """Return every tensor of a torch module with the dictionary and name it is kept under."""
-    modules = readouts.modules() if hasattr(readouts, "modules") else ()
-    kept = [d for m in modules for d in (m._parameters, m._buffers)]
-    return [(d, n, t) for d in kept for n, t in d.items() if t is not None]
+def _checked(margins: Tensor | None, count: int) -> Tensor:
+    """Return margins [R H] as the guardrails' own. Raises InputError if they do not fit."""
+    if margins is None:
+        return torch.zeros(count, 1)
+    own = margins.detach().clone().float().contiguous()
+    if own.ndim != 2 or len(own) != count or own.shape[1] < 1 or not own.isfinite().all():
+        raise InputError(
+            f"guardrails: expected finite margins, {count} rows of one or more steps, came"
+            f" {list(own.shape)}; calibrate again with `python run_agent.py train CONFIG`"
+        )
+    return own
 
 
-def _parameters(term: Any) -> dict[str, Any]:
-    return dict(sorted(vars(term).items()))
+def _tree(readouts: Any) -> tuple[Any, ...]:
+    """Return readouts and every network inside, depth first."""
+    inner = getattr(readouts, "_modules", {})
+    return (readouts, *(part for child in inner.values() for part in _tree(child)))
+
+
+def _functions(kind: type) -> list[tuple[str, Any]]:
+    """Return the functions of a class and its bases; of torch's own classes, only `forward`."""
+    own = [base for base in kind.__mro__ if base.__module__.partition(".")[0] != "torch"]
+    names = sorted({"forward", *(name for base in own for name in vars(base))})
+    found = [(name, getattr(kind, name, None)) for name in names]
+    return [(name, value) for name, value in found if isinstance(value, FunctionType)]
+
+
+def _kept(attributes: dict[str, Any]) -> dict[str, Any]:
+    """Return attributes with containers copied, so that editing those shows."""
+    holds = (dict, list, set)
+    return {k: copy.copy(v) if isinstance(v, holds) else v for k, v in attributes.items()}
+
+
+def _tensors(part: Any) -> Iterator[Tensor]:
+    own = vars(part)
+    for group in (own, own.get("_parameters", {}), own.get("_buffers", {})):
+        yield from (t for t in group.values() if isinstance(t, Tensor))
+
+
+def _lasting(value: Any) -> bool:
+    """Say whether the text of a value is whole, and the same in every process."""
+    return not isinstance(value, Tensor | dict) and " at 0x" not in repr(value)
 
 
 def _source(function: Any) -> str:

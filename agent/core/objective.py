@@ -25,6 +25,11 @@ class GuardedObjective:
         """Join a world model, a cost and the run's guardrails."""
         self._model, self._cost, self._guardrails = world_model, cost, guardrails
 
+    @property
+    def guardrails(self) -> Guardrails:
+        """The guardrails that plans are judged by."""
+        return self._guardrails
+
     def imagine(self, state: Tensor, actions: Tensor) -> Rollout:
         """Return the futures of `actions` [B K H A] from `state` [B Z], quantities read out."""
         rollout = self._model.imagine(state, actions)

@@ -2,7 +2,7 @@
 
 Nothing here is rewarded. The world model learns by watching what its own random commands do; the
 cost-to-go, the policy and the margins are then made inside that model, and the margins checked
-against the world. Source: LeCun (2022) sec. 4.5-4.11.
+against the world. Source: LeCun (2022) sec. 3.1, 3.3 and 4.5.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def train(blueprint: Blueprint, ledger: Ledger) -> Trained:
     figures |= {
         f"critic.{k}": v
         for k, v in fit_critic(
-            mind.critic, mind.perception, dataset, _intrinsic(mind), ledger, seed
+            mind.critic, mind.memory, mind.perception, dataset, _intrinsic(mind), ledger, seed
         ).items()
     }
     mind = blueprint.assemble(mind.tensors())

@@ -24,12 +24,16 @@ from agent.train.progress import Figures, Ledger, descend
 
 MIX = 1_000_003
 CHUNK = 64
+CROWD = 16
+"""Goals a close one is picked from: close by, yet perhaps a long way round."""
 
 
 class Detours(Settings):
     """How moves are imagined: from `states` states, `moves` each, held for `ticks` ticks.
 
-    Three quarters of the moves are drawn within `calm` of the actuators' range.
+    Three quarters of the moves are drawn within `calm` of the actuators' range; the first is to
+    rest. The share `still` of the states is first brought to rest, for `brake` ticks: that is where
+    goals are held, and exploration is seldom still.
     """
 
     steps: int = Field(default=4500, ge=1)
@@ -37,6 +41,8 @@ class Detours(Settings):
     moves: int = Field(default=24, ge=2)
     ticks: int = Field(default=4, ge=1)
     calm: float = Field(default=0.63, gt=0, le=1)
+    still: float = Field(default=0.4, ge=0, le=1)
+    brake: int = Field(default=10, ge=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +79,17 @@ def imagine_moves(
     """
     generator = torch.Generator().manual_seed(seed * MIX)
     values, _ = dataset.windows(config.states, 1, generator)
-    latents = perception.encode(values[:, 0])
+    latents, there = perception.encode(values[:, 0]), values[:, 0, sensors[quantity]].clone()
     low, high = actuators.bounds()
+    rest = torch.zeros_like(low).clamp(low, high)
+    for part in torch.split(torch.arange(int(config.still * config.states)), CHUNK):
+        braked = imagine(latents[part], rest.expand(len(part), 1, config.brake, -1))
+        latents[part] = braked.latents[:, :, 0, -1].mean(dim=0)
+        there[part] = braked.quantities[quantity][:, :, 0, -1].mean(dim=0)
     shares = torch.rand(config.states, config.moves, 1, len(low), generator=generator) * 2 - 1
     shares[:, : config.moves * 3 // 4] *= config.calm
     commands = (low + high) / 2 + shares * (high - low) / 2
-    commands[:, 0] = torch.zeros_like(low).clamp(low, high)
+    commands[:, 0] = rest
     commands = commands.expand(-1, -1, config.ticks, -1)
     ends, places, forbidden, starts = [], [], [], []
     for state, moves in zip(torch.split(latents, CHUNK), torch.split(commands, CHUNK), strict=True):
@@ -90,8 +101,9 @@ def imagine_moves(
         places.append(rollout.quantities[quantity].mean(dim=0)[allowed])
         forbidden.append(broken[allowed].float())
     keep = torch.cat(starts)
-    there = values[keep, 0][:, sensors[quantity]]
-    return Moves(latents[keep], there, torch.cat(ends), torch.cat(places), torch.cat(forbidden))
+    return Moves(
+        latents[keep], there[keep], torch.cat(ends), torch.cat(places), torch.cat(forbidden)
+    )
 
 
 def fit_to_go(
@@ -118,7 +130,15 @@ def fit_to_go(
         near = torch.randint(
             moves.places.shape[1], (settings.batch, settings.near_goals), generator=generator
         )
+        near[:, :1] = 0
         aim[:, : settings.near_goals] = moves.places[pick[:, None], near, -1]
+        if settings.trap_goals:
+            crowd = goals[torch.randint(len(goals), (*shape, CROWD), generator=generator)]
+            gap = (crowd - moves.there[pick, None, None]).square().sum(dim=-1).argmin(dim=2)
+            close = crowd.gather(2, gap[:, :, None, None].expand(-1, -1, 1, crowd.shape[-1]))[
+                :, :, 0
+            ]
+            aim[:, -settings.trap_goals :] = close[:, -settings.trap_goals :]
         with torch.no_grad():
             target = _backup(steady, moves, pick, aim, fade).clamp(max=far)
         wide = (-1, settings.goals, -1)

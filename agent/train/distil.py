@@ -27,16 +27,19 @@ CHUNK = 64
 class Distil(Settings):
     """How many plans are imitated, and how energy, guardrails and imitation are weighed.
 
-    `violation` is energy per unit of guardrail broken; a step takes `batch` states; near goals lie
-    `near` deviations of all goals away.
+    `violation` is energy, in units of the mean energy, per deviation of a guardrail's value beyond
+    `room` deviations below its limit. A step takes `batch` states, followed for up to
+    `jumps` imagined plans; near goals lie `near` deviations of all goals away.
     """
 
     lessons: int = Field(default=2048, ge=1)
-    steps: int = Field(default=3000, ge=1)
+    steps: int = Field(default=2000, ge=1)
     batch: int = Field(default=64, ge=1)
-    rate: float = Field(default=1e-3, gt=0)
+    jumps: int = Field(default=2, ge=0)
+    rate: float = Field(default=2e-3, gt=0)
     imitation: float = Field(default=1.0, ge=0)
-    violation: float = Field(default=20.0, ge=0)
+    violation: float = Field(default=1.0, ge=0)
+    room: float = Field(default=0.1, ge=0)
     near: float = Field(default=0.25, gt=0)
     clip: float = Field(default=5.0, gt=0)
 
@@ -91,10 +94,11 @@ def distil(
     """Train `policy` (`modules.actor.policy.Policy`) on lessons and on the objective itself.
 
     The objective is descended from random `latents` [n Z], which are at `places` [n G], towards
-    random `goals` [m G] and, half the time, towards places nearby, where precision is learned. What
+    random `goals` [m G] and, half the time, towards places nearby, where precision is learned; and
+    again from states that the policy's own plans lead to, for it will meet its own mistakes. What
     the objective is made of must not require gradients. Energies are scaled by their mean.
     """
-    policy.fit_scale(goals)
+    policy.fit_scale(latents, places, goals)
     optimiser = torch.optim.Adam(policy.parameters(), lr=config.rate, fused=True)
     extent = (policy.high - policy.low) / 2
 
@@ -115,11 +119,21 @@ def distil(
         state, aim = latents[where], goals[draw(goals, config.batch)]
         shift = torch.randn(aim.shape, generator=generator) * config.near * policy.goal_scale
         aim = torch.where(torch.arange(len(aim)).unsqueeze(1) % 2 == 0, aim, places[where] + shift)
-        _, bill = objective(state, policy(state, aim).unsqueeze(1), directive(aim))
-        energy, violation = bill.energy.mean(), bill.violation.mean()
-        loss = config.imitation * imitation + (
-            energy + config.violation * violation
-        ) / energy.detach().clamp(min=1e-6)
+        asked, every = directive(aim), torch.arange(len(aim))
+        with torch.no_grad():
+            for _ in range(index % (config.jumps + 1)):
+                rollout, _ = objective(state, policy(state, aim).unsqueeze(1), asked)
+                tick = draw(rollout.actions[0, 0], len(aim))
+                state = rollout.latents.mean(dim=0)[every, 0, tick]
+        _, bill = objective(state, policy(state, aim).unsqueeze(1), asked)
+        deviation = bill.guardrails.detach().std(dim=(0, 1, 3), keepdim=True)
+        beyond = (bill.guardrails / deviation.clamp(min=1e-6) + config.room).clamp(min=0.0)
+        energy, violation = bill.energy.mean(), beyond.sum(dim=(1, 2, 3)).mean()
+        loss = (
+            config.imitation * imitation
+            + energy / energy.detach().clamp(min=1e-6)
+            + config.violation * violation
+        )
         optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(policy.parameters(), config.clip)

@@ -1,7 +1,7 @@
 """The first stages of training: explore, learn percepts and world model, readouts, critic.
 
 Each is a function of its arguments, reports to a ledger, and goes on where it was interrupted.
-Source: LeCun (2022) sec. 4.5-4.8 and 4.11.
+Source: LeCun (2022) sec. 3.3 and 4.5.
 """
 
 from __future__ import annotations
@@ -104,26 +104,33 @@ def fit_readouts(
 
 def fit_critic(
     critic: Any,
+    memory: Any,
     perception: Perception,
     dataset: Dataset,
     intrinsic: Callable[[Tensor, Tensor], Tensor],
     ledger: Ledger,
     seed: int = 0,
 ) -> Figures:
-    """Train the critic on the intrinsic energy that the dataset's episodes really cost.
+    """Train the critic from memory, on the intrinsic energy that episodes really cost.
 
-    `intrinsic(values, commands)` returns the energy [N T] of sensors [N T O] after commands
-    [N T A]. Episodes are cut off by time, not ended, so the critic is asked for what follows.
+    The dataset's episodes are lived through `memory` side by side, as many of their last ticks as
+    it holds. `intrinsic(values, commands)` returns the energy [N T] of sensors [N T O] after
+    commands [N T A]. Episodes are cut off by time, not ended, so something follows the last tick.
     """
     kept = ledger.load("critic")
     if kept is not None:
         critic.load_state_dict(kept[0])
         return kept[1]
-    with torch.no_grad():
-        parts = [perception.encode(values) for values in torch.split(dataset.values, CHUNK)]
     energy = intrinsic(dataset.values[:, 1:], dataset.commands)
-    ended = torch.zeros_like(energy, dtype=torch.bool)
-    figures: Figures = critic.fit(torch.cat(parts), energy, ended, seed)
+    memory.reset(len(dataset))
+    with torch.no_grad():
+        for tick in range(dataset.ticks):
+            latent = perception.encode(dataset.values[:, tick + 1])
+            memory.store(latent, energy[:, tick], dataset.commands[:, tick])
+    latents, energies, _ = memory.sequences()
+    paid = energies[:, 1:]
+    memory.reset(1)
+    figures: Figures = critic.fit(latents, paid, torch.zeros_like(paid, dtype=torch.bool), seed)
     ledger.log("critic", 1, 1, figures)
     ledger.save("critic", critic.state_dict(), figures)
     return figures

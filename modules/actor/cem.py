@@ -27,8 +27,8 @@ class CEM(nn.Module):
     Among the candidates are the last plan shifted by a tick, resting, and the policy's proposal;
     the plan it returns is under the model never worse than any of these. Anytime: between
     iterations it looks at `directive.budget_ms` and returns the best so far. Noise is shared by
-    all agents, so an agent's plan does not depend on the others. Mode-1 agents get the policy's
-    proposal.
+    all agents, so an agent's plan does not depend on the others. A Mode-1 agent does not search: it
+    gets the best of the policy's proposal, bolder and gentler, and of its last plan.
     """
 
     class Config(Settings):
@@ -36,7 +36,8 @@ class CEM(nn.Module):
 
         `deviation` is in units of half the actuator range; `correlation` the noise's memory in
         ticks; `momentum` how much of the last mean and deviation stays at a refit; `chunk` agents
-        planned together so that activations stay in cache.
+        planned together so that activations stay in cache. A Mode-1 agent considers its proposal
+        scaled to each of `shares`, 0 being rest.
         """
 
         samples: int = Field(default=64, ge=2)
@@ -46,6 +47,7 @@ class CEM(nn.Module):
         correlation: float = Field(default=6.0, gt=0)
         momentum: float = Field(default=0.1, ge=0, lt=1)
         chunk: int = Field(default=4, ge=1)
+        shares: list[float] = Field(default=[1.5, 1.0, 0.75, 0.5, 0.25, 0.1, 0.0], min_length=1)
         policy: Policy.Config = Policy.Config()
 
     reads: ClassVar[tuple[type, ...]] = (Percept, Directive, Appraisal, Recollection)
@@ -100,11 +102,11 @@ class CEM(nn.Module):
         thinking = directive.mode == Mode.DELIBERATE
         reactive, deliberate = (~thinking).nonzero()[:, 0], thinking.nonzero()[:, 0]
         if len(reactive):
-            plans = proposal[reactive].unsqueeze(1)
+            plans = self._versions(proposal[reactive], warm[reactive])
             pool = self._evaluate(latent[reactive], plans, some(directive, reactive))
-            found.append((pool, pool))
+            found.append((pool.best(1), pool.tempting()))
             order.append(reactive)
-            count += len(reactive)
+            count += pool.energy.numel()
         chunks = torch.split(deliberate, config.chunk) if len(deliberate) else ()
         for index, rows in enumerate(chunks):
             deadline = begin + directive.budget_ms / 1e3 * (index + 1) / len(chunks)
@@ -164,6 +166,13 @@ class CEM(nn.Module):
                 spread = keep * deviation + (1 - keep) * spread
             centres, deviation = mean.unsqueeze(1), spread
         return known.best(1), tempting, tried, True
+
+    def _versions(self, proposal: Tensor, warm: Tensor) -> Tensor:
+        """Return what Mode-1 chooses from [B K H A]: `proposal` and versions of it, then `warm`."""
+        policy = self.policy
+        shares = proposal.new_tensor(self.config.shares)[:, None, None]
+        scaled = policy.rest + shares * (proposal - policy.rest).unsqueeze(1)
+        return torch.cat((scaled.clamp(policy.low, policy.high), warm.unsqueeze(1)), dim=1)
 
     def _evaluate(self, latent: Tensor, actions: Tensor, directive: Directive) -> Pool:
         return Pool.of(*self._objective(latent, actions, directive))

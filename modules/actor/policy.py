@@ -12,6 +12,9 @@ from torch import Tensor, nn
 from agent.core.protocols import Site
 from agent.core.settings import Settings
 
+NEAR = 0.2
+"""How far a goal is, in deviations of all goals, when its direction is half as loud."""
+
 
 class Policy(nn.Module):
     """Maps a latent and a goal to actions for `horizon` ticks, inside the limits by construction.
@@ -33,6 +36,7 @@ class Policy(nn.Module):
 
     goal_mean: Tensor
     goal_scale: Tensor
+    place: Tensor
     low: Tensor
     high: Tensor
     rest: Tensor
@@ -51,7 +55,7 @@ class Policy(nn.Module):
         low, high = centre - half, centre + half
         last = nn.Linear(config.width, config.horizon * self.size)
         self.net = nn.Sequential(
-            nn.Linear(site.latent + site.goal.size, config.width),
+            nn.Linear(site.latent + 3 * site.goal.size + 1, config.width),
             nn.SiLU(),
             nn.Linear(config.width, config.width),
             nn.SiLU(),
@@ -64,6 +68,7 @@ class Policy(nn.Module):
             last.bias.copy_(share.atanh().repeat(config.horizon))
         self.register_buffer("goal_mean", torch.zeros(site.goal.size))
         self.register_buffer("goal_scale", torch.ones(site.goal.size))
+        self.register_buffer("place", torch.zeros(site.latent + 1, site.goal.size))
         self.register_buffer("low", low, persistent=False)
         self.register_buffer("high", high, persistent=False)
         self.register_buffer("rest", rest, persistent=False)
@@ -71,7 +76,10 @@ class Policy(nn.Module):
     def forward(self, latent: Tensor, goal: Tensor) -> Tensor:
         """Return plans [..., H, A] in actuator units for latents [..., Z] and goals [..., G]."""
         scaled = (goal - self.goal_mean) / self.goal_scale
-        raw = self.net(torch.cat((latent, scaled), dim=-1)).unflatten(-1, (self.horizon, self.size))
+        gap = scaled - (latent @ self.place[:-1] + self.place[-1])
+        away = gap.square().sum(dim=-1, keepdim=True).clamp(min=1e-8).sqrt()
+        seen = torch.cat((latent, scaled, gap, gap / (away + NEAR), away), dim=-1)
+        raw = self.net(seen).unflatten(-1, (self.horizon, self.size))
         plans: Tensor = self.low + (self.high - self.low) * (raw.tanh() + 1) / 2
         return plans
 
@@ -79,10 +87,18 @@ class Policy(nn.Module):
         """Return plans [B horizon A]: cut short, or continued at rest beyond the policy's own."""
         return stretch(self(latent, goal), horizon, self.rest)
 
-    def fit_scale(self, goals: Tensor) -> None:
-        """Take mean and deviation of goals [n G], before training."""
+    @torch.no_grad()
+    def fit_scale(self, latents: Tensor, places: Tensor, goals: Tensor) -> None:
+        """Take mean and deviation of goals [m G], and where latents [n Z] are, before training.
+
+        `places` [n G] are read from latents linearly, by least squares, so that the network sees
+        how far the goal is.
+        """
         self.goal_mean.copy_(goals.mean(dim=0))
         self.goal_scale.copy_(goals.std(dim=0).clamp(min=1e-6))
+        rows = torch.cat((latents, torch.ones(len(latents), 1)), dim=1)
+        scaled = (places - self.goal_mean) / self.goal_scale
+        self.place.copy_(torch.linalg.lstsq(rows, scaled).solution)
 
 
 def stretch(actions: Tensor, horizon: int, rest: Tensor) -> Tensor:

@@ -66,6 +66,8 @@ class Pool:
 
     def rows(self, others: list[Pool]) -> Pool:
         """Return this pool's agents followed by those of the others."""
+        if not others:
+            return self
         pools = [self, *others]
         return Pool(*(torch.cat([getattr(p, f.name) for p in pools]) for f in fields(Pool)))
 

@@ -15,7 +15,7 @@ from agent.core.settings import Settings
 class FixedConfigurator:
     """Sets goal, weights, mode, horizon, budget and risk from the config, unchanged by events.
 
-    Source: LeCun (2022) sec. 3.1, "configurator".
+    Source: LeCun (2022) sec. 3 and 6, "configurator".
     """
 
     class Config(Settings):

@@ -87,7 +87,7 @@ class CompositeCost:
         )
 
     def tick(self, inbox: Inbox) -> Appraisal:
-        """Return the energy of now: the terms at the present percept, unweighted sums kept apart."""
+        """Return the energy of now, term by term, and what the critic anticipates."""
         percept, directive = inbox[Percept], inbox[Directive]
         last = inbox.last(Action)
         latent = percept.latent

@@ -1,6 +1,6 @@
 """Perception from sensors: a normaliser and a small encoder.
 
-Source: LeCun (2022) sec. 3, "perception module"; sec. 4.2 for the encoder of a JEPA.
+Source: LeCun (2022) sec. 3, "perception module"; sec. 4.4 for the encoder of a JEPA.
 """
 
 from __future__ import annotations

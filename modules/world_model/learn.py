@@ -21,6 +21,9 @@ from modules.world_model.objectives import VICReg, collapse
 MIX = 1_000_003
 """Prime that keeps the minibatch seeds of different runs apart."""
 
+COLLAPSE_EVERY = 100
+"""Steps between looks at the latents' deviations and effective rank, for the log."""
+
 
 class Encoder(Protocol):
     """What the learner needs of perception: a trainable `nn.Module` with `encode`."""
@@ -90,6 +93,8 @@ class Learner(nn.Module):
         nn.utils.clip_grad_norm_(self.parameters(), config.clip)
         self.optimiser.step()
         figures |= {"prediction": float(prediction.detach()), "inverse": float(inverse.detach())}
+        if index % COLLAPSE_EVERY == 0:
+            figures |= collapse(latents[:, 0])
         return figures
 
     @torch.no_grad()

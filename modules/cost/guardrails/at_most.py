@@ -33,6 +33,11 @@ class AtMost:
                 f" {config.quantity}, came {len(config.limit)}: {config.limit}"
             )
         self.limit = tuple(config.limit) if isinstance(config.limit, list) else (config.limit,)
+        known = config.quantity in site.sensors.names
+        unit = site.sensors.channel(config.quantity).unit if known else ""
+        limits = ", ".join(f"{limit:g}" for limit in self.limit)
+        limits = limits if len(self.limit) == 1 else f"({limits})"
+        self.text = f"|{config.quantity}| <= {limits} {unit}".strip()
 
     def value(self, rollout: Rollout) -> Tensor:
         """Return |quantity| - limit of the worst component at every imagined step, [E B K H]."""

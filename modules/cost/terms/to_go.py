@@ -31,18 +31,21 @@ class ToGo(nn.Module):
 
         At distance `near` (the goal's unit) a tick costs 1/2. A move breaking a guardrail costs
         `forbidden` per tick. Each step takes `batch` states with `goals` goals each, the first
-        `near_goals` within one move; `memory` is the share of the target network kept per step.
+        `near_goals` within one move, one of these where resting leads, and the last `trap_goals`
+        close by, where a short horizon would be trapped; `memory` is the share of the target
+        network kept per step.
         """
 
         name: str = "to_go"
         weight: float = Field(default=1.0, ge=0)
         width: int = Field(default=192, ge=1)
-        near: float = Field(default=0.1, gt=0)
-        discount: float = Field(default=0.98, ge=0, lt=1)
+        near: float = Field(default=0.06, gt=0)
+        discount: float = Field(default=0.99, ge=0, lt=1)
         forbidden: float = Field(default=10.0, ge=0)
         batch: int = Field(default=64, ge=1)
         goals: int = Field(default=8, ge=1)
         near_goals: int = Field(default=2, ge=0)
+        trap_goals: int = Field(default=3, ge=0)
         rate: float = Field(default=1e-3, gt=0)
         memory: float = Field(default=0.98, ge=0, lt=1)
 
@@ -90,8 +93,8 @@ class ToGo(nn.Module):
 
     def away(self, there: Tensor, goals: Tensor) -> Tensor:
         """Return how far places [..., G] are from goals: 0 there, 1/2 at `near`, at most 1."""
-        distance = (there - goals).square().sum(dim=-1).clamp(min=1e-12).sqrt()
-        return distance / (distance + self.config.near)
+        squared = (there - goals).square().sum(dim=-1)
+        return squared / (squared + self.config.near**2)
 
     def fit_scale(self, goals: Tensor) -> None:
         """Take mean and deviation of goals [n G] and the size of values, before training."""

@@ -1,0 +1,40 @@
+"""Settings of a course of training that takes seconds, and where the project is."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+REACH = ROOT / "configs" / "reach.yaml"
+TINY = [
+    "train={explore: {episodes: 32, ticks: 96}, learner: {steps: 50},"
+    " readouts: {steps: 50, horizon: 24}, detours: {steps: 20, states: 512},"
+    " distil: {lessons: 64, steps: 20}, calibrate: {rounds: 2, episodes: 8, segments: 6}}",
+    "critic.steps=60",
+]
+
+
+def environment(**more: str) -> dict[str, str]:
+    """Return the environment of a child process that finds the project and a quiet matplotlib."""
+    quiet = {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+    return os.environ | quiet | more
+
+
+def housecat(
+    *words: Any, cwd: Path, env: dict[str, str] | None = None, **more: Any
+) -> subprocess.CompletedProcess[str]:
+    """Run `python run_agent.py WORDS` in a process of its own and return what it did."""
+    return subprocess.run(
+        [sys.executable, str(ROOT / "run_agent.py"), *map(str, words)],
+        cwd=cwd,
+        env=env or environment(),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        **more,
+    )

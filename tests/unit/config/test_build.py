@@ -1,0 +1,133 @@
+"""The composition root: names, quantities and weights that do not fit are the user's to hear of."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from agent.config import schema
+from agent.config.build import MARGINS, Blueprint, Mind, blueprint
+from agent.core.errors import InputError, WiringError
+from tests.tiny import REACH, TINY
+
+
+def assemble(*changes: str, tensors: dict[str, Tensor] | None = None) -> Mind:
+    return blueprint(schema.load(REACH, [*TINY, *changes])).assemble(tensors)
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        (
+            "goal=fingertop",
+            r"^goal: the world has no sensor 'fingertop'; did you mean 'fingertip'\?",
+        ),
+        (
+            "guardrails.0.quantity=proximty",
+            r"guardrails\.keep_clear: there is no readout 'proximty'; did you mean 'proximity'\?",
+        ),
+        ("terms.2.quantity=impakt", r"terms\.pain: there is no readout 'impakt'; did you mean"),
+        ("guardrails.1.name=keep_clear", r"guardrails: two are called 'keep_clear'"),
+        ("terms.1.name=pain", r"terms: two are called 'pain'; give each its own `name`"),
+        ("terms.1.weight=-0.5", r"(terms\.effort|terms\.1): .*(negative|greater than or equal)"),
+        ("configurator.horizon=0", r"configurator\.horizon: "),
+        ("configurator.weights={efort: 1.0}", r"unknown term 'efort'; did you mean 'effort'\?"),
+        (
+            "configurator.weights={effort: -1.0}",
+            r"configurator\.weights\.effort: expected 0 or more",
+        ),
+        ("perception.compressed=[impct]", r"perception \(state\): .*impct"),
+        ("readouts.compressed=[impct]", r"readouts \(probe\): .*impct"),
+        ("guardrails.2.limit=[1.0]", r"joint_range: expected one limit or 2"),
+    ],
+)
+def test_what_does_not_fit_is_said_in_one_line(change: str, complaint: str) -> None:
+    with pytest.raises(InputError, match=complaint) as caught:
+        assemble(change)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        ("gate.fallback=[0.0]", r"gate\.fallback: expected 2 numbers .*, came 1"),
+        (
+            "gate.fallback=[0.0, 9.0]",
+            r"gate\.fallback: expected commands within .*came \[0\.0, 9\.0\]",
+        ),
+    ],
+)
+def test_a_fallback_the_body_cannot_follow_is_refused(
+    change: str, complaint: str, world: object
+) -> None:
+    with pytest.raises(InputError, match=complaint):
+        assemble(change).agent(world)  # type: ignore[arg-type]
+
+
+def test_a_checkpoint_of_other_sizes_names_the_first_that_differs(
+    tensors: dict[str, Tensor],
+) -> None:
+    with pytest.raises(
+        InputError, match=r"^checkpoint: perception\.\S+ is \(.*the config wants \("
+    ) as caught:
+        assemble("latent=23", tensors=tensors)
+    assert "train again" in str(caught.value)
+
+
+def test_a_checkpoint_that_lacks_a_tensor_is_refused(tensors: dict[str, Tensor]) -> None:
+    less = {k: v for k, v in tensors.items() if k != "world_model.first.weight"}
+    with pytest.raises(InputError, match=r"world_model\.first\.weight is missing"):
+        assemble(tensors=less)
+
+
+def test_a_checkpoint_with_a_tensor_too_many_is_refused(tensors: dict[str, Tensor]) -> None:
+    more = {**tensors, "critic.nets.7.weight": torch.zeros(3)}
+    with pytest.raises(
+        InputError, match=r"critic\.nets\.7\.weight is \(3,\), the config wants none"
+    ):
+        assemble(tensors=more)
+
+
+def test_margins_of_other_guardrails_are_refused(tensors: dict[str, Tensor]) -> None:
+    fewer = {**tensors, MARGINS: tensors[MARGINS][:2]}
+    with pytest.raises(InputError, match=r"margins"):
+        assemble(tensors=fewer)
+
+
+def test_margins_that_are_not_finite_are_refused(tensors: dict[str, Tensor]) -> None:
+    broken = {**tensors, MARGINS: torch.full_like(tensors[MARGINS], torch.nan)}
+    with pytest.raises(InputError, match=r"margins"):
+        assemble(tensors=broken)
+
+
+def test_a_module_in_the_wrong_slot_is_refused(world: object) -> None:
+    with pytest.raises((InputError, WiringError), match="memory"):
+        assemble("memory={use: 'modules.configurator.fixed:FixedConfigurator'}").agent(world)  # type: ignore[arg-type]
+
+
+def test_tensors_round_trip(plans: Blueprint, tensors: dict[str, Tensor]) -> None:
+    again = plans.assemble(tensors).tensors()
+    assert again.keys() == tensors.keys()
+    assert all(torch.equal(again[k], tensors[k]) for k in tensors)
+
+
+def test_the_same_config_builds_the_same_mind() -> None:
+    one, other = assemble().tensors(), assemble().tensors()
+    assert all(torch.equal(one[k], other[k]) for k in one)
+    changed = assemble("seed=1").tensors()
+    assert not torch.equal(one["world_model.first.weight"], changed["world_model.first.weight"])
+
+
+def test_the_sealed_readouts_are_nobody_elses(mind: Mind) -> None:
+    before = mind.guardrails.seal
+    with torch.no_grad():
+        for value in mind.readouts.parameters():
+            value.add_(1.0)
+    assert mind.guardrails.verify()
+    assert mind.guardrails.seal == before
+
+
+def test_modules_hold_no_handle_on_the_sealed_guardrails(mind: Mind) -> None:
+    sealed = {id(t) for t in mind.guardrails._terms}
+    assert not sealed & {id(r) for r in mind.rails}

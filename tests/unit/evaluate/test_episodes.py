@@ -1,0 +1,90 @@
+"""Episodes: outcomes add up, seeds decide, and the baselines are what they say."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from agent.config.build import Blueprint, Mind
+from agent.core.loop import Tick
+from agent.core.messages import Verdict
+from agent.evaluate.episodes import Outcome, episodes, latency, oracle, random_policy
+
+
+def outcome(n: int, ticks: int, term: float, refused: int = 0) -> Outcome:
+    counts = np.arange(n)
+    return Outcome(
+        reached=counts % 2 == 0,
+        contacts=counts,
+        speeding=counts * 2,
+        closest_m=counts / 10,
+        reach_tick=counts,
+        ticks=ticks,
+        rulings=np.array([n, 1, 2]),
+        refused=refused,
+        terms=np.array([term, 1.0]),
+        faults=["x"] * n,
+    )
+
+
+def test_outcomes_add_up() -> None:
+    both = outcome(2, 10, 1.0, refused=3) + outcome(3, 30, 5.0, refused=4)
+    assert both.reached.tolist() == [True, False, True, False, True]
+    assert both.contacts.tolist() == [0, 1, 0, 1, 2]
+    assert both.ticks == 40
+    assert both.refused == 7
+    assert both.rulings.tolist() == [5, 2, 4]
+    assert both.terms.tolist() == [4.0, 1.0]
+    assert len(both.faults) == 5
+
+
+def test_adding_does_not_depend_on_the_grouping() -> None:
+    a, b, c = outcome(2, 10, 1.0), outcome(1, 5, 3.0), outcome(4, 20, 2.0)
+    left, right = (a + b) + c, a + (b + c)
+    assert left.terms == pytest.approx(right.terms)
+    assert left.contacts.tolist() == right.contacts.tolist()
+
+
+def test_the_same_seeds_live_the_same_lives(mind: Mind, plans: Blueprint) -> None:
+    world = plans.world(2)
+    one = episodes(mind, world, [1_000_003, 1_000_004], 12)
+    again = episodes(mind, world, [1_000_003, 1_000_004], 12)
+    world.close()
+    assert one.closest_m.tolist() == again.closest_m.tolist()
+    assert one.terms.tolist() == again.terms.tolist()
+    assert one.ticks == 24
+    assert one.rulings.sum() == 24
+
+
+def test_what_is_watched_is_what_is_counted(mind: Mind, plans: Blueprint) -> None:
+    world = plans.world(2)
+    seen: list[Tick] = []
+    whole = episodes(mind, world, [1_000_000, 1_000_001], 5, seen.append)
+    world.close()
+    assert len(seen) == 5
+    rulings = torch.cat([t.messages[Verdict].ruling for t in seen])
+    assert np.bincount(rulings.numpy(), minlength=3).tolist() == whole.rulings.tolist()
+
+
+def test_the_random_policy_depends_on_its_seed_alone(plans: Blueprint) -> None:
+    both, one = plans.world(2), plans.world(1)
+    together = random_policy(both, [1_000_000, 1_000_001], 30)
+    alone = random_policy(one, [1_000_001], 30)
+    both.close()
+    one.close()
+    assert together.closest_m[1] == alone.closest_m[0]
+    assert together.closest_m[0] != together.closest_m[1]
+
+
+def test_the_oracle_plans_with_the_true_simulator(plans: Blueprint, tensors: object) -> None:
+    done = oracle(plans, tensors, [1_000_000], 4)
+    assert done.ticks == 4
+    assert done.faults == []
+
+
+def test_latency_is_measured_at_batch_one(mind: Mind, world: object) -> None:
+    whole, plan, missed = latency(mind, world, [1_000_000], 6)
+    assert len(whole) == len(plan) == 3
+    assert all(w >= p > 0 for w, p in zip(whole, plan, strict=True))
+    assert 0 <= missed <= 6
