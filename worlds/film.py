@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import importlib
 import os
 import sys
 from collections.abc import Iterator, Sequence
@@ -15,8 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agent.core.errors import HousecatError, InputError
+from worlds import GRAPHICS
 
 Array = NDArray[np.floating[Any]]
+BACKENDS = ("egl", "osmesa", "glfw")
 GOAL_COLOUR = (34, 160, 90)
 
 
@@ -49,7 +52,9 @@ def video(
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with _ffmpeg(part, size, rate_hz) as film:
-            for frame in _frames(model, poses, goals, size):
+            for index, frame in enumerate(_frames(model, poses, goals, size)):
+                if index == 0:
+                    film.send(None)  # starts ffmpeg, which complains of films without a frame
                 film.send(frame)
         if not part.is_file() or not part.stat().st_size:
             raise NoGraphics("video: ffmpeg wrote nothing; check `pip show imageio-ffmpeg`")
@@ -84,7 +89,6 @@ def _ffmpeg(path: Path, size: tuple[int, int], rate_hz: float) -> Iterator[Any]:
         ffmpeg_log_level="error",
         output_params=["-movflags", "+faststart"],
     )
-    film.send(None)
     try:
         yield film
     finally:
@@ -121,19 +125,21 @@ def _frames(
 
 
 def _renderer(model: mujoco.MjModel, size: tuple[int, int]) -> mujoco.Renderer:
-    """Open a renderer; without a display through EGL, whatever mujoco chose when imported.
+    """Open a renderer with the back end asked for; without a display, through EGL.
 
-    MuJoCo reads MUJOCO_GL once, at its first import, and a missing EGL would then stop even
-    worlds that draw nothing: so the choice is made here, late, unless the user made it.
+    MuJoCo chooses a back end when it is imported, and a missing EGL would then stop even worlds
+    that draw nothing: so the choice is made here, late.
     """
+    screen = sys.platform != "linux" or any(map(os.environ.get, ("DISPLAY", "WAYLAND_DISPLAY")))
+    backend = GRAPHICS or ("" if screen else "egl")
     try:
-        if sys.platform == "linux" and not any(
-            os.environ.get(name) for name in ("MUJOCO_GL", "DISPLAY", "WAYLAND_DISPLAY")
-        ):
-            from mujoco.egl import GLContext
+        if backend in BACKENDS:
             from mujoco.rendering.classic import gl_context
 
-            gl_context.GLContext = GLContext
+            found = importlib.import_module(f"mujoco.{backend}")
+            gl_context.GLContext = found.GLContext
+        elif backend not in ("", "on", "1", "true", "enable", "enabled"):
+            raise ValueError(f"MUJOCO_GL={backend} is none of {', '.join(BACKENDS)}")
         return mujoco.Renderer(model, height=size[1], width=size[0])
     except Exception as fault:
         reason = " ".join(str(fault).split()) or type(fault).__name__

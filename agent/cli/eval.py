@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import functools
+import operator
 import time
 from pathlib import Path
 from typing import Any
@@ -12,8 +14,9 @@ import numpy as np
 from agent.cli.common import Figure, checkpoints, configure, figure, say, write_figures
 from agent.config.build import Blueprint
 from agent.core.errors import InputError
-from agent.evaluate.episodes import Outcome, episodes, latency, oracle, random_policy, trials_of
+from agent.evaluate.episodes import Outcome, latency, random_policy, trials_of
 from agent.evaluate.statistics import mean, proportion
+from agent.evaluate.workers import carry_out, jobs
 from agent.record import checkpoint
 
 DEFAULT_EPISODES = 50
@@ -32,7 +35,7 @@ def main(options: argparse.Namespace) -> int:
     loaded = [(path, *checkpoint.load(path)) for path in paths]
     first = trials_of(found.singles["world"].kind).EVALUATION_SEEDS + (options.seed or 0)
     seeds = list(range(first, first + count))
-    outcomes = [_agent(found, path, tensors, seeds) for path, tensors, _ in loaded]
+    outcomes = _agents(found, paths, seeds)
     trained = [int(about["seed"]) for _, _, about in loaded]
     for path, outcome in zip(paths, outcomes, strict=True):
         value, low, high = proportion(int(outcome.reached.sum()), len(outcome.reached))
@@ -41,7 +44,7 @@ def main(options: argparse.Namespace) -> int:
     figures |= {
         f"success.seed{s}": _share(o.reached) for s, o in zip(trained, outcomes, strict=True)
     }
-    figures |= _references(found, loaded[0][1], seeds)
+    figures |= _references(found, paths[0], seeds)
     random, best = figures["random_success"]["value"], figures["oracle_success"]["value"]
     own = figures["success"]["value"]
     assert isinstance(random, float)
@@ -55,23 +58,15 @@ def main(options: argparse.Namespace) -> int:
     return 0
 
 
-def _agent(found: Blueprint, path: Path, tensors: Any, seeds: list[int]) -> Outcome:
-    mind = found.assemble(tensors)
-    batch, ticks = found.config.eval.batch, found.config.eval.ticks
-    whole: Outcome | None = None
+def _agents(found: Blueprint, paths: list[Path], seeds: list[int]) -> list[Outcome]:
+    """Return one outcome per checkpoint, over all of `seeds`."""
     begin = time.monotonic()
-    for start in range(0, len(seeds), batch):
-        some = seeds[start : start + batch]
-        world = found.world(len(some))
-        try:
-            part = episodes(mind, world, some, ticks)
-        finally:
-            world.close()
-        whole = part if whole is None else whole + part
-        lived, spent = start + len(some), time.monotonic() - begin
-        say(f"  {path.name}: {lived}/{len(seeds)} episodes, {spent:.0f} s")
-    assert whole is not None
-    return whole
+    whole: dict[Path, Outcome] = {}
+    for job, part in carry_out([j for p in paths for j in jobs(found.config, p, seeds, False)]):
+        whole[job.weights] = whole[job.weights] + part if job.weights in whole else part
+        lived, spent = len(whole[job.weights].reached), time.monotonic() - begin
+        say(f"  {job.weights.name}: {lived}/{len(seeds)} episodes, {spent:.0f} s")
+    return [whole[p] for p in paths]
 
 
 def _agent_figures(outcomes: list[Outcome]) -> dict[str, Figure]:
@@ -102,7 +97,7 @@ def _energy_figures(found: Blueprint, tensors: Any, outcomes: list[Outcome]) -> 
     return {f"energy.{n}": figure(float(v), n=ticks) for n, v in zip(names, means, strict=True)}
 
 
-def _references(found: Blueprint, tensors: Any, seeds: list[int]) -> dict[str, Figure]:
+def _references(found: Blueprint, weights: Path, seeds: list[int]) -> dict[str, Figure]:
     ticks, count = found.config.eval.ticks, found.config.eval.oracle_episodes
     world = found.world(len(seeds))
     try:
@@ -117,7 +112,8 @@ def _references(found: Blueprint, tensors: Any, seeds: list[int]) -> dict[str, F
         "oracle_success": figure(None, n=0),
     }
     if count:
-        best = oracle(found, tensors, seeds[:count], ticks)
+        parts = [o for _, o in carry_out(jobs(found.config, weights, seeds[:count], True))]
+        best = functools.reduce(operator.add, parts)
         figures["oracle_success"] = _share(best.reached)
         figures["oracle_violations"] = _count(
             int(best.contacts.sum() + best.speeding.sum()), best.ticks

@@ -9,6 +9,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from agent.core.errors import HousecatError, InputError, nearest
 
@@ -31,9 +32,17 @@ examples:
 """
 
 
+class Parser(argparse.ArgumentParser):
+    """A parser whose faults are one line, like everybody's."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise InputError."""
+        raise InputError(f"run_agent.py: {message}; see `python run_agent.py --help`")
+
+
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line, the same for every subcommand."""
-    top = argparse.ArgumentParser(
+    top = Parser(
         prog="run_agent.py",
         description="Housecat: agents that plan through a world they have learned.",
         epilog="subcommands:\n"

@@ -6,6 +6,7 @@ import argparse
 import json
 import shutil
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -51,13 +52,17 @@ def main(options: argparse.Namespace) -> int:
     _make(folder)
     _make(target.parent)
     say(f"training {found.config.name}, seed {found.config.seed}; states and log in {folder}/")
+    taken: list[str] = []
     with Bar(folder / "metrics.jsonl") as bar:
-        trained = train(found, _ledger(folder, stage_hashes(found.resolved()), bar))
+        trained = train(found, _ledger(folder, stage_hashes(found.resolved()), bar, taken))
+    seconds = trained.figures.pop("train_s")
+    if not taken:
+        trained.figures["train_s"] = seconds
     about = _about(found, digest, trained)
     fingerprint = checkpoint.save(target, trained.tensors, about)
     for name, value in sorted(trained.figures.items()):
         say(f"  {name:<28} {value:.4g}")
-    say(f"wrote {target} (SHA-256 {fingerprint[:12]}) in {trained.figures['train_s']:.0f} s")
+    say(f"wrote {target} (SHA-256 {fingerprint[:12]}) in {seconds:.0f} s")
     figures = {name: figure(value) for name, value in trained.figures.items()}
     write_figures(options, found, [found.config.seed], figures)
     return 0
@@ -66,9 +71,7 @@ def main(options: argparse.Namespace) -> int:
 def _make(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / ".writable"
-        probe.touch()
-        probe.unlink()
+        tempfile.TemporaryFile(dir=folder).close()
     except OSError as fault:
         raise InputError(
             f"train: expected a writable folder {folder}, came '{fault.strerror}'; choose another"
@@ -98,8 +101,11 @@ def stage_hashes(resolved: dict[str, Any]) -> dict[str, str]:
     return hashes
 
 
-def _ledger(folder: Path, hashes: dict[str, str], bar: Bar) -> Ledger:
-    """Return a ledger on disk; states kept by another config, or damaged, are not taken up."""
+def _ledger(folder: Path, hashes: dict[str, str], bar: Bar, taken: list[str]) -> Ledger:
+    """Return a ledger on disk; states kept by another config, or damaged, are not taken up.
+
+    `taken` is told the states that were: a training that took one up has no time to be quoted.
+    """
 
     def save(name: str, tensors: State, figures: Figures) -> None:
         about = {"config_hash": hashes[name], "figures": figures}
@@ -116,6 +122,7 @@ def _ledger(folder: Path, hashes: dict[str, str], bar: Bar) -> Ledger:
         if about["config_hash"] != hashes[name]:
             return None
         say(f"  taking up {name} where it stopped")
+        taken.append(name)
         return tensors, about["figures"]
 
     return Ledger(bar.log, save, load, SAVE_EVERY_S)

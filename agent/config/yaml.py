@@ -69,7 +69,11 @@ def parse(text: str, name: str) -> Any:
     Raises InputError, naming the line, for bad syntax, duplicate keys, NaN, infinity and unquoted
     scalars such as `1e5` that YAML reads as text.
     """
-    loader = _Strict(text)
+    try:
+        loader = _Strict(text)
+    except yaml.YAMLError as fault:
+        reason = " ".join(str(fault).split())
+        raise InputError(f"{name}: not valid YAML: {reason}; fix it") from None
     loader.name = name
     try:
         return loader.get_single_data()

@@ -90,7 +90,9 @@ class Guardrails:
         (functions put on an instance, hooks and exchanged networks among them), and all tensors.
         """
         for kind, name, function, code in self._code:
-            if getattr(kind, name, None) is not function or function.__code__ is not code:
+            if getattr(kind, name, None) is not function:
+                return False
+            if getattr(function, "__code__", None) is not code:
                 return False
         if self._readouts is not self._parts[0] or self._margins is not self._views[0][0]:
             return False

@@ -96,7 +96,6 @@ def calibrate(
             for guardrail, share in zip(guardrails, covered, strict=True):
                 figures[f"coverage.{guardrail.name}"] = float(share.min())
         ledger.log("calibrate", index + 1, config.rounds, figures)
-    ledger.save("calibrate", {"margins": margins, "coverage": covered}, figures)
     return margins, figures, sum(data[1:], data[0])
 
 

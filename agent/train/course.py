@@ -138,6 +138,8 @@ def _calibrated(
     ledger: Ledger,
 ) -> tuple[dict[str, Tensor], Figures, int]:
     """Calibrate margins in rounds; every round plans under the last one's, freshly sealed."""
+    if not blueprint.guardrails:
+        return tensors, {}, 0
     kept = ledger.load("calibrate")
     if kept is not None:
         gathered = int(kept[1]["transitions"])
@@ -206,6 +208,8 @@ def _allowed(mind: Mind, values: Tensor) -> Tensor:
     """Return the sensor values [n O], of [N T O], at which no guardrail was broken."""
     flat = values.reshape(-1, values.shape[-1])
     rollout = witnessed(flat, flat.new_zeros(len(flat), 1, 1), flat[:, None], mind.site.sensors)
+    if not mind.rails:
+        return flat
     worst = torch.stack([r.value(rollout)[0, :, 0, 0] for r in mind.rails]).amax(dim=0)
     return flat[worst <= 0.0]
 

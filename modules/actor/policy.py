@@ -98,7 +98,7 @@ class Policy(nn.Module):
         self.goal_scale.copy_(goals.std(dim=0).clamp(min=1e-6))
         rows = torch.cat((latents, torch.ones(len(latents), 1)), dim=1)
         scaled = (places - self.goal_mean) / self.goal_scale
-        self.place.copy_(torch.linalg.lstsq(rows, scaled).solution)
+        self.place.copy_(torch.linalg.lstsq(rows.double(), scaled.double()).solution)
 
 
 def stretch(actions: Tensor, horizon: int, rest: Tensor) -> Tensor:

@@ -93,7 +93,7 @@ class EpisodicMemory:
         return Recollection(latents, energies, near, known)
 
     def sequences(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Return what is stored, oldest first: latents [B N Z], energies [B N], commands [B N A]."""
+        """Return what is stored, by time: latents [B N Z], energies [B N], commands [B N A]."""
         filled = min(self._count, self.config.capacity)
         slots = torch.arange(self._count - filled, self._count) % self.config.capacity
         return self._latents[:, slots], self._energies[:, slots], self._commands[:, slots]

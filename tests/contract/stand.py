@@ -1,6 +1,6 @@
-"""Where parts are put to the test: every part that can be named, in an agent that is otherwise ours.
+"""Where parts are put to the test: each that can be named, in an agent that is otherwise ours.
 
-Registering a part enrols it: `cases(slot)` asks the resolver. Settings come from configs/*.yaml where
+Registering a part enrols it: `cases(slot)` asks the resolver. Settings come from configs/*.yaml if
 the part is used there, else from its defaults; weights are random but seeded, so that nothing is
 zero by chance.
 """

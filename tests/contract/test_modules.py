@@ -27,7 +27,8 @@ def test_it_declares_what_it_reads_and_posts(slot: str, name: str) -> None:
     kind, module = resolve(slot, name), getattr(mind(slot, name), slot)
     assert isinstance(module, Module)
     assert issubclass(kind.Config, Settings)
-    assert kind.__doc__ and kind.Config.__doc__
+    assert kind.__doc__
+    assert kind.Config.__doc__
     assert set(kind.reads) <= KINDS
     assert set(kind.recalls) <= KINDS
     assert kind.posts in KINDS

@@ -116,7 +116,8 @@ def test_its_weights_can_be_kept_and_put_back(slot: str, name: str) -> None:
 def test_a_terms_energy_is_never_negative_and_one_per_step(slot: str, name: str) -> None:
     made, term = mind(slot, name), built(slot, name)
     assert term.kind in ("intrinsic", "task")
-    assert isinstance(term.name, str) and term.name
+    assert isinstance(term.name, str)
+    assert term.name
     assert term.weight >= 0
     for seed in range(5):
         wild = rollout(made, E, B, K, H, seed)
@@ -153,7 +154,8 @@ def test_agents_candidates_and_members_are_judged_alone(slot: str, name: str) ->
 @pytest.mark.parametrize(("slot", "name"), cases("guardrail"))
 def test_a_guardrail_has_one_value_per_step_and_both_signs(slot: str, name: str) -> None:
     made, rail = mind(slot, name), built(slot, name)
-    assert isinstance(rail.name, str) and rail.name
+    assert isinstance(rail.name, str)
+    assert rail.name
     signs = set()
     for size in (0.0, 1e-3, 1.0, 1e3):
         seen = rollout(made, E, B, K, H)

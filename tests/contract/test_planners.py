@@ -295,7 +295,7 @@ def test_horizons_may_change_from_tick_to_tick(slot: str, name: str) -> None:
 
 @EVERY
 def test_an_unlimited_actuator_or_no_objective_is_refused(slot: str, name: str) -> None:
-    with pytest.raises(ValueError, match="limits|objective"):
+    with pytest.raises(ValueError, match=r"limits|objective"):
         actor(slot, name, Slide(), Layout((Channel("push", 2, "m/s"),)))
     with pytest.raises(ValueError, match="objective"):
         actor(slot, name, None)

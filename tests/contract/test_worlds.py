@@ -1,4 +1,4 @@
-"""What every world promises: seeds decide, rows are alone, sensors are honest, memory is not shared."""
+"""What every world promises: seeds decide, rows are alone, sensors honest, memory not shared."""
 
 from __future__ import annotations
 

@@ -1,0 +1,61 @@
+"""Evaluation spread over the machine's cores: one process per core, each with one torch thread."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from agent.config.build import blueprint
+from agent.config.schema import AgentConfig
+from agent.evaluate.episodes import ORACLE_BATCH, Outcome, episodes, oracle
+from agent.record import checkpoint
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """Episodes for one process: of the agent with these weights, or of the oracle with them."""
+
+    config: AgentConfig
+    weights: Path
+    seeds: tuple[int, ...]
+    reference: bool = False
+
+
+def jobs(config: AgentConfig, weights: Path, seeds: Sequence[int], reference: bool) -> list[Job]:
+    """Cut `seeds` into batches, each a job."""
+    size = ORACLE_BATCH if reference else config.eval.batch
+    return [
+        Job(config, weights, tuple(seeds[i : i + size]), reference)
+        for i in range(0, len(seeds), size)
+    ]
+
+
+def carry_out(work: Sequence[Job]) -> Iterator[tuple[Job, Outcome]]:
+    """Yield each job with its outcome, in order, whatever the number of cores."""
+    count = min(os.cpu_count() or 1, len(work))
+    if count <= 1:
+        yield from ((job, live_through(job)) for job in work)
+        return
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(count, mp_context=context) as pool:
+        yield from zip(work, pool.map(live_through, work), strict=True)
+
+
+def live_through(job: Job) -> Outcome:
+    """Live the episodes of a job in this process."""
+    torch.set_num_threads(1)
+    found, ticks = blueprint(job.config), job.config.eval.ticks
+    tensors, _ = checkpoint.load(job.weights)
+    if job.reference:
+        return oracle(found, tensors, job.seeds, ticks)
+    world = found.world(len(job.seeds))
+    try:
+        return episodes(found.assemble(tensors), world, job.seeds, ticks)
+    finally:
+        world.close()
