@@ -14,6 +14,8 @@ from agent.record.log import read
 from agent.report.html import featured, write_report
 from worlds import stage
 
+DIRECT_PLANS = 2048
+
 
 class Reader:
     """Turns latents and plans into positions and guardrail values, through the mind's own eyes."""
@@ -38,6 +40,24 @@ class Reader:
     def guard_path(self, start: Tensor, actions: Tensor) -> Tensor:
         """Return guardrail values [R H] of `actions` [H A], margin included."""
         return self._mind.objective.guard(start[None], actions[None, None])[0, 0]
+
+    @torch.no_grad()
+    def straight_plan(self, start: Tensor, goal: Tensor) -> Tensor:
+        """Return the actions [H A] that go for the goal most directly, guardrails left aside.
+
+        Of many piecewise constant plans within half the actuator limits, the one of least mean
+        imagined distance.
+        """
+        site, horizon = self._mind.site, self._mind.configurator.config.horizon
+        low, high = site.actuators.bounds()
+        generator = torch.Generator().manual_seed(0)
+        knots = torch.rand(DIRECT_PLANS, 3, len(low), generator=generator)
+        share = knots.repeat_interleave(-(-horizon // 3), dim=1)[:, :horizon]
+        actions = (low + high) / 2 + (share - 0.5) * (high - low) / 2
+        rollout = self._mind.objective.imagine(start[None], actions[None])
+        there = rollout.quantities[self._goal].mean(dim=0)[0]
+        best = torch.linalg.vector_norm(there - goal, dim=-1).mean(dim=-1).argmin()
+        return actions[best]
 
 
 def make_report(folder: Path, mind: Mind, world: Any) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from agent.report import plots
 from agent.report.card import badge, facts, highlights
 from agent.report.foresight import foresight, surprise
 from agent.report.page import CSS, figure, section, table
-from agent.report.refused import Moment, moment
+from agent.report.refused import Moment, moment, straight
 from agent.report.series import Disc, Life, Limit, PathReader, limits, live_through, refusals
 
 DEFINED = "Energies have no unit; lower is better."
@@ -45,6 +45,8 @@ def write_report(
     known = limits(header)
     units = {n: u for n, _, u in header.get("layouts", {}).get("sensors", ())}
     stories = [moment(life, t, known, units, paths, scene) for t in refusals(life)]
+    direct = straight(life, known, units, paths, scene)
+    stories = stories if direct is None else [direct, *stories]
     body = "\n".join(
         [
             _summary(record, card, life, folder, video),
@@ -143,8 +145,9 @@ def _shortcuts(stories: list[Moment], life: Life) -> str:
             f"{table(story.facts)}</div></div>"
         )
     caption = (
-        "Left: seen from above, the plan it chose (blue) and the plan of least energy it refused"
-        " (red). Right: what the deciding guardrail watches, step by step of both plans, with the"
+        "Left: seen from above, the plan it chose (blue) and the one that was refused (red): where"
+        " the guardrails were asked about the straight way, the plan that nears the goal fastest;"
+        " otherwise the candidate of least energy. Right: what the deciding guardrail watches, step by step of both plans, with the"
         " calibrated margin added; in the red zone the guardrail is violated."
     )
     return section("The refused shortcut", "".join(blocks) + f"<p class='how'>{caption}</p>")

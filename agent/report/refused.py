@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from torch import Tensor
 
-from agent.core.messages import Percept, Plan, Ruling, Verdict
+from agent.core.messages import Percept, Plan, Ruling, Task, Verdict
 from agent.report.plots import BLUE, INK, RED, STYLE, forbid, plane, svg
 from agent.report.series import Array, Disc, GuardReader, Life, Limit, PathReader, array
 
@@ -25,6 +27,37 @@ class Moment:
     drawing: str
 
 
+def straight(
+    life: Life,
+    limits: Sequence[Limit],
+    units: Mapping[str, str],
+    paths: PathReader | None,
+    scene: Sequence[Disc] = (),
+) -> Moment | None:
+    """Return where the straight way to the goal breaks the guardrails most; None: nowhere.
+
+    The straight way is put to the sealed guardrails at every fifth tick: the same question that
+    planner and gate ask of every plan.
+    """
+    ask = getattr(paths, "straight_plan", None)
+    if ask is None or not isinstance(paths, GuardReader):
+        return None
+    worst, found = 0.0, None
+    for index in range(0, len(life.ticks), 5):
+        said = life.ticks[index].messages
+        if Percept not in said or Plan not in said or Task not in said:
+            continue
+        start = said[Percept].latent[0]
+        actions = ask(start, said[Task].goal[0])
+        beyond = float(paths.guard_path(start, actions).max())
+        if beyond > worst:
+            worst, found = beyond, (index, actions)
+    if found is None:
+        return None
+    index, actions = found
+    return moment(life, index, limits, units, paths, scene, actions)
+
+
 def moment(
     life: Life,
     tick: int,
@@ -32,12 +65,20 @@ def moment(
     units: Mapping[str, str],
     paths: PathReader | None,
     scene: Sequence[Disc] = (),
+    instead: Tensor | None = None,
 ) -> Moment:
-    """Return the story of a refused plan at index `tick` of the episode."""
-    said = life.ticks[tick].messages
+    """Return the story of a refused plan at index `tick` of the episode.
+
+    `instead` [H A] is a plan to tell of in place of the candidate that tempted the planner.
+    """
+    said = dict(life.ticks[tick].messages)
+    if instead is not None:
+        said[Plan] = replace(said[Plan], temptation=instead[None])
     percept, plan, verdict = said.get(Percept), said.get(Plan), said.get(Verdict)
-    gate = verdict is not None and life.ruling[tick] != int(Ruling.ALLOWED)
+    gate = verdict is not None and life.ruling[tick] != int(Ruling.ALLOWED) and instead is None
     who = "the gate" if gate else "the planner"
+    if instead is not None:
+        who = "the guardrails, asked about the straight way,"
     facts = _ruled(verdict, limits, units) if verdict is not None and gate else []
     tempting: Array | None = None
     if percept is not None and plan is not None and isinstance(paths, GuardReader):
@@ -51,20 +92,20 @@ def moment(
         time_s=float(life.time_s[tick]),
         who=who,
         facts=tuple(facts),
-        drawing=_drawn(life, tick, limits, units, paths, None if gate else tempting, scene),
+        drawing=_drawn(life, tick, said, limits, units, paths, None if gate else tempting, scene),
     )
 
 
 def _drawn(
     life: Life,
     tick: int,
+    said: Mapping[type, Any],
     limits: Sequence[Limit],
     units: Mapping[str, str],
     paths: PathReader | None,
     tempting: Array | None,
     scene: Sequence[Disc],
 ) -> str:
-    said = life.ticks[tick].messages
     percept, plan = said.get(Percept), said.get(Plan)
     unit = units.get(life.position or "", "")
     allowed = life.ruling[tick] == int(Ruling.ALLOWED)
@@ -78,7 +119,7 @@ def _drawn(
                 start = percept.latent[0]
                 for actions, colour, label in (
                     (plan.actions[0], BLUE, "chosen plan" if allowed else "plan the gate refused"),
-                    (plan.temptation[0], RED, "shortcut the planner refused"),
+                    (plan.temptation[0], RED, "shortcut that was refused"),
                 ):
                     path = np.concatenate([here, array(paths.imagine_path(start, actions))])
                     above.plot(*path.T, "o-", color=colour, ms=2.5, lw=1.6, label=label)
