@@ -33,9 +33,11 @@ train-all: $(READY)  ## train the shipped checkpoints again (three seeds, about 
 
 bench: $(READY)  ## measure what docs/results/ holds (about a quarter of an hour)
 	$(BIN)/python run_agent.py eval configs/reach.yaml --episodes 200 --json docs/results/eval-reach.json
-	$(BIN)/python run_agent.py eval configs/reach.yaml --episodes 200 --mode 1 configurator.horizon=6 \
+	$(BIN)/python run_agent.py eval configs/reach.yaml --episodes 200 --mode 1 \
 	  eval.oracle_episodes=0 --json docs/results/eval-reach-mode1.json
 	$(BIN)/python run_agent.py bench tick --json docs/results/bench-tick.json
+	$(BIN)/python run_agent.py bench foresight configs/reach.yaml --json docs/results/foresight.json \
+	  --out docs/results/foresight.svg
 
 results: $(READY)  ## write README's results table from docs/results/
 	$(BIN)/python -c 'from agent.report.results import fill; fill()'

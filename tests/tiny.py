@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parents[1]
 REACH = ROOT / "configs" / "reach.yaml"
 TINY = [
     "train={explore: {episodes: 32, ticks: 96}, learner: {steps: 50},"
-    " readouts: {steps: 50, horizon: 24}, detours: {steps: 20, states: 512},"
+    " readouts: {steps: 50, horizon: 24}, detours: {steps: 20, states: 512, goals: 64},"
     " distil: {lessons: 64, steps: 20}, calibrate: {rounds: 2, episodes: 8, segments: 6}}",
     "critic.steps=60",
 ]

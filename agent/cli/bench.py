@@ -1,4 +1,7 @@
-"""`bench tick`: what the runtime itself costs per tick, module mathematics left out."""
+"""`bench tick`: what the runtime itself costs per tick, module mathematics left out.
+
+`bench foresight` is handed on to its own file.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,7 @@ from agent.core.spec import Layout, compile_check, specs_of
 SIZES = {"B": 1, "Z": 24, "A": 2, "O": 8, "S": 5, "G": 2, "T": 4, "R": 3, "N": 4}
 HORIZON = 12
 TICKS = 5000
-BENCHES = ("tick",)
+BENCHES = ("tick", "foresight")
 
 
 def main(options: argparse.Namespace) -> int:
@@ -31,6 +34,10 @@ def main(options: argparse.Namespace) -> int:
     what = options.config or "tick"
     if what not in BENCHES:
         raise InputError(f"bench: unknown bench '{what}'; {nearest(what, BENCHES)}")
+    if what == "foresight":
+        from agent.cli import bench_foresight
+
+        return bench_foresight.main(options)
     torch.set_num_threads(1)
     times = np.array(overhead_us(TICKS))
     middle, tail = np.percentile(times, [50, 99])

@@ -14,11 +14,11 @@ from typing import Any
 
 import torch
 
-from agent.cli.files import write_whole
 from agent.cli.main import DEFAULT_CONFIG
 from agent.config import schema
 from agent.config.build import Blueprint, Mind, blueprint
 from agent.record import checkpoint
+from agent.record.files import write_whole
 
 PACKAGES = ("torch", "numpy", "mujoco", "networkx", "pydantic", "mcap", "safetensors", "rich")
 SCHEMA = "housecat.figures/1"

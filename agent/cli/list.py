@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 import json
 
-from agent.cli.files import write_whole
 from agent.config.resolve import SLOTS, parts
 from agent.core.errors import InputError, nearest
+from agent.record.files import write_whole
 
 
 def main(options: argparse.Namespace) -> int:

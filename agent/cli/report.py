@@ -8,12 +8,12 @@ import tempfile
 from pathlib import Path
 
 from agent.cli.common import say
-from agent.cli.files import write_whole
 from agent.cli.pages import make_report
 from agent.config import schema
 from agent.config.build import blueprint
 from agent.core.errors import InputError
 from agent.record import checkpoint
+from agent.record.files import write_whole
 from agent.record.log import read
 
 

@@ -24,7 +24,6 @@ from agent.cli.common import (
     versions,
     write_figures,
 )
-from agent.cli.files import write_whole
 from agent.cli.pages import make_report
 from agent.cli.preflight import describe, preflight
 from agent.config import schema
@@ -35,6 +34,7 @@ from agent.core.messages import Verdict
 from agent.evaluate.episodes import Outcome, episodes, oracle, random_policy
 from agent.evaluate.statistics import proportion
 from agent.record import checkpoint
+from agent.record.files import write_whole
 from agent.record.log import Recorder
 from agent.report.panel import Panel, end_card
 

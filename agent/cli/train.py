@@ -29,8 +29,8 @@ STAGES: dict[str, tuple[str, ...]] = {
     "world_model": ("latent", "perception", "world_model", "train.learner"),
     "readouts": ("readouts", "train.readouts"),
     "critic": ("critic", "terms"),
-    "to_go": ("goal", "guardrails", "train.detours"),
-    "lessons": ("actor", "cost", "configurator", "train.distil"),
+    "to_go": ("goal", "guardrails", "configurator", "train.detours", "train.calibrate.rate"),
+    "lessons": ("actor", "cost", "train.distil"),
     "distil": (),
     "calibrate": ("train.calibrate",),
 }
@@ -92,13 +92,20 @@ def _about(found: Blueprint, digest: str, trained: Trained) -> dict[str, Any]:
 
 def stage_hashes(resolved: dict[str, Any]) -> dict[str, str]:
     """Return a hash per stage over what it depends on: a state is taken up only if it is equal."""
-    flat = resolved | {f"train.{k}": v for k, v in resolved["train"].items()}
     known: dict[str, Any] = {}
     hashes = {}
     for stage, keys in STAGES.items():
-        known |= {key: flat.get(key) for key in keys}
+        known |= {key: _at(resolved, key) for key in keys}
         hashes[stage] = schema.config_hash(known)
     return hashes
+
+
+def _at(resolved: dict[str, Any], path: str) -> Any:
+    """Return the setting at a dotted path, None if there is none."""
+    found: Any = resolved
+    for key in path.split("."):
+        found = found.get(key) if isinstance(found, dict) else None
+    return found
 
 
 def _ledger(folder: Path, hashes: dict[str, str], bar: Bar, taken: list[str]) -> Ledger:

@@ -1,8 +1,9 @@
 """The gate: the last word on every action. It belongs to the runtime and fails closed.
 
-Feasible plan → go. Else the plan kept from the last tick, if it still is feasible. Else the
-declared fallback. Every other way things can go wrong (no plan, NaN, wrong shape, late, broken
-seal) ends in the fallback too.
+Feasible plan → go. Else the plan kept from the last tick, if it still is feasible. Else, where
+even holding the fallback would break a guardrail, the plan that breaks it less: a body that has
+strayed must be able to come back. Else the declared fallback. Every other way things can go wrong
+(no plan, NaN, wrong shape, late, broken seal) ends in the fallback too.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import torch
 from torch import Tensor
 
 from agent.core.errors import InputError
-from agent.core.guardrails import Guardrails
+from agent.core.guardrails import Guardrails, violation
 from agent.core.messages import Action, Percept, Plan, Ruling, Verdict
 from agent.core.objective import GuardedObjective
 from agent.core.spec import Layout
@@ -128,7 +129,12 @@ class Gate:
             kept_ok = sane & ~allowed & (backup_worst <= 0.0)
             chosen = torch.where(kept_ok[:, None, None], backup, chosen)
             repaired = repaired | kept_ok
-        vetoed = ~(allowed | kept_ok)
+        lesser = sane & ~allowed & ~kept_ok
+        if lesser.any():
+            held = self._values(state, self.fallback.expand_as(clamped))
+            lesser = lesser & (violation(values) < violation(held))
+            repaired = repaired | lesser
+        vetoed = ~(allowed | kept_ok | lesser)
         chosen = torch.where(vetoed[:, None, None], self.fallback, chosen)
         self._kept = chosen
 
@@ -137,7 +143,8 @@ class Gate:
         ruling[vetoed] = int(Ruling.VETOED)
         blamed = torch.where(sane & (worst > 0.0), which, torch.full_like(which, -1))
         margins = self._margin(which, values)
-        verdict = Verdict(ruling, blamed, worst, margins, self._reasons(ruling, blamed, sane, bent))
+        reasons = self._reasons(ruling, blamed, sane, bent, lesser)
+        verdict = Verdict(ruling, blamed, worst, margins, reasons)
         return verdict, Action(chosen[:, 0].clone())
 
     @staticmethod
@@ -154,20 +161,20 @@ class Gate:
         return self.guardrails.margins(values.shape[-1])[which, step]
 
     def _reasons(
-        self, ruling: Tensor, blamed: Tensor, sane: Tensor, bent: Tensor
+        self, ruling: Tensor, blamed: Tensor, sane: Tensor, bent: Tensor, lesser: Tensor
     ) -> tuple[str, ...]:
         if not bool(ruling.any()):
             return ()
         reasons = []
-        for r, g, ok, out in zip(
-            ruling.tolist(), blamed.tolist(), sane.tolist(), bent.tolist(), strict=True
-        ):
+        columns = (ruling, blamed, sane, bent, lesser)
+        for r, g, ok, out, less in zip(*(c.tolist() for c in columns), strict=True):
             if r == Ruling.ALLOWED:
                 reasons.append("")
             elif not ok:
                 reasons.append("plan or percept not finite; fallback")
             elif g >= 0:
-                done = "kept plan" if r == Ruling.REPAIRED else "fallback"
+                mended = "less than the fallback would" if less else "kept plan"
+                done = mended if r == Ruling.REPAIRED else "fallback"
                 reasons.append(f"{self.guardrails.names[g]}; {done}")
             else:
                 reasons.append("outside actuator limits; clamped" if out else "")

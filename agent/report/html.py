@@ -5,12 +5,12 @@ from __future__ import annotations
 import base64
 import html
 import json
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from agent.core.errors import InputError
+from agent.record.files import write_whole
 from agent.record.playback import Record, read
 from agent.report import plots
 from agent.report.card import badge, facts, highlights
@@ -63,14 +63,8 @@ def write_report(
         f'<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<style>{CSS}</style></head><body><main>{body}</main></body></html>\n"
     )
-    path, part = folder / "report.html", folder / f".report.{os.getpid()}.tmp"
-    try:
-        part.write_text(page, encoding="utf-8")
-        os.replace(part, path)
-    except OSError as fault:
-        raise InputError(
-            f"report: expected to write {path}, came '{fault.strerror}'; free the disk"
-        ) from fault
+    path = folder / "report.html"
+    write_whole(path, page)
     return path
 
 

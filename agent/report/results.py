@@ -83,6 +83,7 @@ def _rows(found: Mapping[str, Figures]) -> Iterator[tuple[str, str, str]]:
         ("effective rank of the latent", "effective_rank", _number),
         ("variance of the fingertip that readouts explain", "probe_r2.fingertip", _exact),
         ("margins: promised coverage", "calibrate.promised_coverage", _exact),
+        ("margins: coverage of fresh plans, mean", "calibrate.coverage_mean", _exact),
         (
             "margins: coverage of fresh plans, worst guardrail and step",
             "calibrate.coverage",

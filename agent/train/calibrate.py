@@ -65,13 +65,14 @@ def calibrate(
     """Return margins [R H], figures, and the transitions gathered.
 
     `plan` is the planner under the margins in force; `apply(margins)` puts new ones into force.
-    Every round replaces the margins by the (1 - `rate`) quantile, per guardrail and step, of what
-    the guardrails' values exceeded their forecast by, for margins change the plans they are about.
-    A margin is never negative. Coverage is the share of fresh plans whose excess stayed within the
-    margin: `coverage` at the worst guardrail and step, `coverage.NAME` at a guardrail's worst step;
-    `plans_broken` is the share of plans that broke any guardrail at any step.
+    Every round takes the (1 - `rate`) quantile, per guardrail and step, of what the guardrails'
+    values exceeded their forecast by. Margins change the plans they are about, from round to round,
+    so the larger of the last two rounds' quantiles is put into force. A margin is never negative.
+    Coverage is the share of fresh plans whose excess stayed within the margin: `coverage` at the
+    worst guardrail and step, `coverage.NAME` at a guardrail's worst step; `plans_broken` is the
+    share of plans that broke any guardrail at any step.
     """
-    margins, figures, data = torch.zeros(0), {}, []
+    margins, last, figures, data = torch.zeros(0), None, {}, []
     for index in range(config.rounds):
         first = seed + index * config.episodes
         trial = attempt(
@@ -84,7 +85,9 @@ def calibrate(
             "plans_broken": float(trial.broken.flatten(1).any(dim=1).float().mean()),
         }
         if index < config.rounds - 1:
-            margins = conformal(trial.excess, config.rate).clamp(min=0.0)
+            found = conformal(trial.excess, config.rate).clamp(min=0.0)
+            margins = found if last is None else torch.maximum(found, last)
+            last = found
             apply(margins)
         else:
             covered = (trial.excess <= margins).float().mean(dim=0)
@@ -97,6 +100,30 @@ def calibrate(
                 figures[f"coverage.{guardrail.name}"] = float(share.min())
         ledger.log("calibrate", index + 1, config.rounds, figures)
     return margins, figures, sum(data[1:], data[0])
+
+
+@torch.no_grad()
+def watched(
+    experience: Dataset,
+    perception: Perception,
+    imagine: Callable[[Tensor, Tensor], Rollout],
+    guardrails: Sequence[Guardrail],
+    sensors: Layout,
+    horizon: int,
+    rate: float,
+    seed: int = 0,
+) -> Tensor:
+    """Return provisional margins [R H] from random commands seen before, not from plans.
+
+    What is learned inside the model before there is a planner should keep about the distance that
+    the planner will keep later.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    values, commands = experience.windows(1024, horizon, generator)
+    start = perception.encode(values[:, 0])
+    predicted = worst(guardrails, imagine(start, commands.unsqueeze(1)))
+    realised = worst(guardrails, witnessed(start, commands, values[:, 1:], sensors))
+    return conformal(realised - predicted, rate).clamp(min=0.0)
 
 
 def conformal(excess: Tensor, rate: float) -> Tensor:

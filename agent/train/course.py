@@ -19,7 +19,7 @@ from agent.config.build import MARGINS, Blueprint, Mind
 from agent.config.schema import validate
 from agent.core.messages import Directive, Mode, Plan, Rollout
 from agent.core.settings import Settings
-from agent.train.calibrate import Calibrate, calibrate, witnessed
+from agent.train.calibrate import Calibrate, calibrate, watched, witnessed
 from agent.train.dataset import Dataset
 from agent.train.detours import Detours, fit_to_go, imagine_moves
 from agent.train.distil import Distil, distil, teach
@@ -79,12 +79,25 @@ def train(blueprint: Blueprint, ledger: Ledger) -> Trained:
         ).items()
     }
     mind = blueprint.assemble(mind.tensors())
+    mind = blueprint.assemble(mind.tensors() | _provisional(mind, course, dataset))
     figures |= _imagined_stages(blueprint, mind, course, dataset, ledger, seed)
     tensors, measured, gathered = _calibrated(blueprint, mind.tensors(), course, dataset, ledger)
     figures |= {f"calibrate.{k}": v for k, v in measured.items()}
     figures["transitions"] = float(dataset.transitions + gathered)
     figures["train_s"] = time.monotonic() - begin
     return Trained(tensors, figures)
+
+
+def _provisional(mind: Mind, course: Course, dataset: Dataset) -> dict[str, Tensor]:
+    """Return margins to learn under, from held-out exploration, until planning calibrates them."""
+    if not mind.rails:
+        return {}
+    _, held = dataset.split()
+    margins = watched(
+        held, mind.perception, mind.objective.imagine, mind.rails, mind.site.sensors,
+        mind.configurator.config.horizon, course.calibrate.rate,
+    )  # fmt: skip
+    return {MARGINS: margins}
 
 
 def _imagined_stages(
@@ -108,7 +121,7 @@ def _imagined_stages(
             seed,
         )
         term.requires_grad_(True)
-        found = fit_to_go(term, moves, goals, course.detours, ledger, seed)
+        found = fit_to_go(term, moves, course.detours, ledger, seed)
         term.requires_grad_(False)
         figures |= {f"{term.name}.{k}": v for k, v in found.items()}
     if hasattr(mind.actor, "policy"):

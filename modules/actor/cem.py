@@ -20,6 +20,9 @@ from agent.core.spec import Spec
 from modules.actor.policy import Policy, stretch
 from modules.actor.sampling import Pool, correlation, some
 
+MIX = 1_000_003
+"""Prime that keeps the noise of different seeds apart."""
+
 
 class CEM(nn.Module):
     """Plans `directive.horizon` ticks ahead by sampling, refitting to the best, and repeating.
@@ -64,6 +67,7 @@ class CEM(nn.Module):
         self.policy = Policy(config.policy, site)
         self._generator = torch.Generator()
         self._last: Tensor | None = None
+        self._tick = 0
         self._correlations: dict[int, Tensor] = {}
         self.reset(1)
 
@@ -79,9 +83,8 @@ class CEM(nn.Module):
         )
 
     def reset(self, batch: int) -> None:
-        """Forget the last plan and start the noise again from the site's seed."""
-        self._last = None
-        self._generator.manual_seed(self.site.seed)
+        """Forget the last plan and start the noise again, a function of seed and tick."""
+        self._last, self._tick = None, 0
 
     @torch.no_grad()
     def tick(self, inbox: Inbox) -> Plan:
@@ -92,10 +95,10 @@ class CEM(nn.Module):
     def plan(self, latent: Tensor, directive: Directive) -> Plan:
         """Return plans from latents [B Z], and keep them as the next tick's warm start."""
         begin = time.perf_counter()
+        self._tick += 1
         batch, horizon, config = len(latent), directive.horizon, self.config
         proposal = self.policy.propose(latent, directive.goal, horizon)
         warm = self._warm(batch, horizon)
-        noise = self._noise(horizon)
         found: list[tuple[Pool, Pool]] = []
         order: list[Tensor] = []
         count, complete = 0, True
@@ -108,6 +111,7 @@ class CEM(nn.Module):
             order.append(reactive)
             count += pool.energy.numel()
         chunks = torch.split(deliberate, config.chunk) if len(deliberate) else ()
+        noise = self._noise(horizon) if chunks else warm
         for index, rows in enumerate(chunks):
             deadline = begin + directive.budget_ms / 1e3 * (index + 1) / len(chunks)
             seeds = torch.stack((warm[rows], proposal[rows]), dim=1)
@@ -117,19 +121,21 @@ class CEM(nn.Module):
             found.append((best, tempting))
             order.append(rows)
             count, complete = count + tried * len(rows), complete and done
-        back = torch.cat(order).argsort()
         best = found[0][0].rows([b for b, _ in found[1:]])
         tempting = found[0][1].rows([t for _, t in found[1:]])
-        self._last = best.actions[back, 0]
+        if len(found) > 1:
+            back = torch.cat(order).argsort()
+            best, tempting = best.agents(back), tempting.agents(back)
+        self._last = best.actions[:, 0]
         return Plan(
             actions=self._last,
-            latents=best.latents[back, 0],
-            energy=best.energy[back, 0],
-            terms=best.terms[back, 0],
-            guardrails=best.guardrails[back, 0],
-            violation=best.violation[back, 0].clamp(min=0.0),
-            temptation=tempting.actions[back, 0],
-            temptation_violation=tempting.violation[back, 0].clamp(min=0.0),
+            latents=best.latents[:, 0],
+            energy=best.energy[:, 0],
+            terms=best.terms[:, 0],
+            guardrails=best.guardrails[:, 0],
+            violation=best.violation[:, 0].clamp(min=0.0),
+            temptation=tempting.actions[:, 0],
+            temptation_violation=tempting.violation[:, 0].clamp(min=0.0),
             mode=directive.mode,
             evaluations=count,
             elapsed_ms=(time.perf_counter() - begin) * 1e3,
@@ -155,7 +161,7 @@ class CEM(nn.Module):
             if index and time.perf_counter() >= deadline:
                 return known.best(1), tempting, tried, False
             samples = (centres + deviation.unsqueeze(1) * draw).clamp(policy.low, policy.high)
-            fresh = self._evaluate(latent, samples, directive)
+            fresh = self._evaluate(latent, policy.settled(samples), directive)
             tried += fresh.energy.shape[1]
             tempting = (tempting + fresh.tempting()).tempting()
             known = (known + fresh).best(config.elites)
@@ -186,6 +192,7 @@ class CEM(nn.Module):
 
     def _noise(self, horizon: int) -> Tensor:
         """Return this tick's noise [I N H A], correlated in time, the same for every agent."""
+        self._generator.manual_seed(self.site.seed * MIX + self._tick)
         if horizon not in self._correlations:
             self._correlations[horizon] = correlation(horizon, self.config.correlation)
         samples = self.config.samples // 2 * 2

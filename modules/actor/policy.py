@@ -24,14 +24,17 @@ class Policy(nn.Module):
     """
 
     class Config(Settings):
-        """`width` of its two hidden layers, `horizon` in ticks, and `span`.
+        """`width` of its two hidden layers, `horizon` in ticks, `settle` and `span`.
 
-        `span` is the share of the actuators' range, around its centre, that is ever used: commands
-        that exploration hardly tried are where a planner finds a learned model's mistakes.
+        The last `settle` ticks of a plan are rest, so that every plan ends where it can stay: a
+        cost-to-go need be right for such states only, and a plan kept from the last tick stays
+        feasible. `span` is the share of the actuators' range, around its centre, that is ever used:
+        commands that exploration hardly tried are where a planner finds a model's mistakes.
         """
 
         width: int = Field(default=192, ge=1)
         horizon: int = Field(default=12, ge=1)
+        settle: int = Field(default=0, ge=0)
         span: float = Field(default=0.65, gt=0, le=1)
 
     goal_mean: Tensor
@@ -44,7 +47,7 @@ class Policy(nn.Module):
     def __init__(self, config: Config, site: Site) -> None:
         """Build an untrained policy. Raises ValueError if an actuator has no finite limits."""
         super().__init__()
-        self.horizon, self.size = config.horizon, site.actuators.size
+        self.horizon, self.size, self.settle = config.horizon, site.actuators.size, config.settle
         low, high = site.actuators.bounds()
         if not bool((torch.isfinite(low) & torch.isfinite(high)).all()):
             raise ValueError(
@@ -80,12 +83,17 @@ class Policy(nn.Module):
         away = gap.square().sum(dim=-1, keepdim=True).clamp(min=1e-8).sqrt()
         seen = torch.cat((latent, scaled, gap, gap / (away + NEAR), away), dim=-1)
         raw = self.net(seen).unflatten(-1, (self.horizon, self.size))
-        plans: Tensor = self.low + (self.high - self.low) * (raw.tanh() + 1) / 2
-        return plans
+        return self.settled(self.low + (self.high - self.low) * (raw.tanh() + 1) / 2)
+
+    def settled(self, plans: Tensor) -> Tensor:
+        """Return plans [..., H, A] with their last `settle` ticks (all but one at most) at rest."""
+        ticks = plans.shape[-2]
+        moving = torch.arange(ticks) < max(ticks - self.settle, 1)
+        return torch.where(moving.unsqueeze(-1), plans, self.rest)
 
     def propose(self, latent: Tensor, goal: Tensor, horizon: int) -> Tensor:
         """Return plans [B horizon A]: cut short, or continued at rest beyond the policy's own."""
-        return stretch(self(latent, goal), horizon, self.rest)
+        return self.settled(stretch(self(latent, goal), horizon, self.rest))
 
     @torch.no_grad()
     def fit_scale(self, latents: Tensor, places: Tensor, goals: Tensor) -> None:

@@ -50,6 +50,10 @@ class Pool:
         rows = torch.arange(len(order)).unsqueeze(1)
         return Pool(*(getattr(self, f.name)[rows, order] for f in fields(Pool)))
 
+    def agents(self, rows: Tensor) -> Pool:
+        """Return the candidates of agents `rows` [b], in that order."""
+        return Pool(*(getattr(self, f.name)[rows] for f in fields(Pool)))
+
     def best(self, count: int) -> Pool:
         """Return the first `count`: feasible by energy, then infeasible by violation.
 

@@ -186,6 +186,7 @@ def test_an_output_folder_that_is_read_only(
         (["evl", "configs/reach.yaml"], r"unknown subcommand 'evl'; did you mean 'eval'\?"),
         (["eval", REACH, "--episodes", "0"], "eval --episodes: expected at least 1, came 0"),
         (["list", "actr"], r"list: unknown slot 'actr'; did you mean 'actor'\?"),
+        (["bench", "foresight"], "bench foresight: expected a config, came none"),
         (["bench", "tik"], r"bench: unknown bench 'tik'; did you mean 'tick'\?"),
         (["report"], "report: expected a run folder, came none"),
         (["report", "nowhere"], r"report: expected nowhere/run\.mcap, found none"),

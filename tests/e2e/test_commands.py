@@ -105,6 +105,16 @@ def test_check(weights: Path, folder: Path, capsys: pytest.CaptureFixture[str]) 
     figures(folder / "c.json")
 
 
+def test_bench_foresight(weights: Path, folder: Path) -> None:
+    words = ["bench", "foresight", REACH, "--episodes", 4, "--checkpoint", weights]
+    assert main([str(w) for w in [*words, "--json", "f.json", "--out", "f.svg"]]) == 0
+    found = figures(folder / "f.json")
+    for name in ("rms.fingertip.12", "compounding.fingertip", "coverage_low", "coverage_high"):
+        assert found[name]["value"] > 0
+    assert found["plans"]["value"] == 4 * 6
+    assert (folder / "f.svg").read_text().startswith("<svg")
+
+
 def test_list_and_doctor(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["list", "--json", "l.json"]) == 0
     told = capsys.readouterr().out

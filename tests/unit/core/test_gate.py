@@ -88,6 +88,19 @@ def test_a_kept_plan_that_has_become_unsafe_does_not() -> None:
     vetoed(verdict, action, "below; fallback")
 
 
+def test_a_body_that_has_strayed_may_come_back() -> None:
+    back, further = steps((-0.5, 0.0), (-0.5, 0.0)), steps((0.5, 0.0), (0.5, 0.0))
+    verdict, action = gate().rule(percept((1.6, 0.0)), plan(back))
+    assert ruled(verdict) == [Ruling.REPAIRED]
+    assert action.command.tolist() == [[-0.5, 0.0]]
+    assert verdict.reasons == ("below; less than the fallback would",)
+    assert verdict.predicted.item() == pytest.approx(0.1)
+    verdict, action = gate().rule(percept((1.6, 0.0)), plan(further))
+    vetoed(verdict, action, "below; fallback")
+    verdict, action = gate().rule(percept((1.6, 0.0)), plan(torch.zeros_like(back)))
+    vetoed(verdict, action, "below; fallback")
+
+
 def test_a_kept_plan_does_not_outlive_its_episode() -> None:
     guard = gate()
     guard.rule(percept((0.0, 0.0)), plan(CALM))
@@ -312,6 +325,10 @@ def test_what_goes_out_keeps_the_limit_or_is_the_fallback(place: float, moves: l
     if ruled(verdict) == [Ruling.VETOED]:
         assert float(path.max()) > 1.0 - 1e-5
         assert action.command.tolist() == [[0.0, 0.0]]
+    elif "less than the fallback would" in "".join(verdict.reasons):
+        assert place > 1.0
+        held = len(moves) * (place - 1.0)
+        assert float((path - 1.0).clamp(min=0.0).sum()) < held + 1e-5
     else:
         assert float(path.max()) <= 1.0 + 1e-5
         assert action.command[0, 0].item() == min(max(moves[0], -1.0), 1.0)
