@@ -33,8 +33,12 @@ STAGES: dict[str, tuple[str, ...]] = {
     "lessons": ("actor", "cost", "train.distil"),
     "distil": (),
     "calibrate": ("train.calibrate",),
+    "completion": ("train.completion",),
 }
-"""What of the config each stage depends on, besides all that the stages before it do."""
+"""What of the config each stage depends on, besides all that the stages before it do.
+
+Completion comes early in the course, but no other stage depends on it: it stands last here.
+"""
 
 
 def main(options: argparse.Namespace) -> int:

@@ -19,7 +19,7 @@ from agent.core.protocols import Guardrail, Perception, World
 from agent.core.settings import Settings
 from agent.core.spec import Layout
 from agent.train.dataset import Dataset
-from agent.train.explore import TRAINING_SEEDS
+from agent.train.explore import TRAINING_SEEDS, whole
 from agent.train.progress import Figures, Ledger
 
 
@@ -161,7 +161,7 @@ def attempt(
     excess, broken, refused, episodes = [], [], 0, []
     for start in range(0, config.episodes, batch):
         observation = world.reset(range(seed + start, seed + start + batch))
-        values, commands = [observation.values], []
+        values, commands = [whole(observation, world.sensors)], []
         for _ in range(config.segments):
             aim = goals[torch.randint(len(goals), (batch,), generator=generator)]
             latent = perception.encode(values[-1])
@@ -169,7 +169,7 @@ def attempt(
             allowed = made.violation <= 0
             actions = torch.where(allowed[:, None, None], made.actions, rest)
             for move in actions.unbind(dim=1):
-                values.append(world.step(Action(move.contiguous())).values)
+                values.append(whole(world.step(Action(move.contiguous())), world.sensors))
                 commands.append(move)
             predicted = worst(guardrails, imagine(latent, actions.unsqueeze(1)))
             seen = torch.stack(values[-actions.shape[1] :], dim=1)

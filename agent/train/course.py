@@ -1,4 +1,6 @@
-"""The course of training: explore, world model, readouts, critic, cost-to-go, distil, calibrate.
+"""The course of training, from exploring to margins.
+
+Explore, world model, completion, readouts, critic, cost-to-go, distil, calibrate.
 
 Nothing here is rewarded. The world model learns by watching what its own random commands do; the
 cost-to-go, the policy and the margins are then made inside that model, and the margins checked
@@ -25,7 +27,15 @@ from agent.train.detours import Detours, fit_to_go, imagine_moves
 from agent.train.distil import Distil, distil, teach
 from agent.train.explore import Explorer, explorer_batch
 from agent.train.progress import Figures, Ledger
-from agent.train.stages import Fit, explore, fit_critic, fit_readouts, learn_world
+from agent.train.stages import (
+    Completing,
+    Fit,
+    explore,
+    fit_completion,
+    fit_critic,
+    fit_readouts,
+    learn_world,
+)
 from modules.world_model.learn import Learner
 
 CALIBRATION_SEEDS = 500_000
@@ -36,6 +46,7 @@ class Course(Settings):
 
     explore: Explorer.Config = Explorer.Config()
     learner: Learner.Config = Learner.Config()
+    completion: Fit = Fit()
     readouts: Fit = Fit()
     detours: Detours = Detours()
     distil: Distil = Distil()
@@ -67,6 +78,11 @@ def train(blueprint: Blueprint, ledger: Ledger) -> Trained:
     learner = Learner(course.learner, mind.perception, mind.world_model, seed)
     figures |= learn_world(learner, dataset, course.readouts.horizon, ledger)
     _freeze(mind, "perception", "world_model")
+    if isinstance(mind.perception, Completing):
+        found = fit_completion(
+            mind.perception, mind.world_model, dataset, course.completion, ledger, seed
+        )
+        figures |= {f"completion.{k}": v for k, v in found.items()}
     errors = fit_readouts(
         mind.readouts, mind.perception, mind.world_model, dataset, course.readouts, ledger, seed
     )

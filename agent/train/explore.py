@@ -9,9 +9,11 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from agent.core.messages import Action
+from agent.core.errors import InputError
+from agent.core.messages import Action, Observation
 from agent.core.protocols import World
 from agent.core.settings import Settings
+from agent.core.spec import Layout
 from agent.train.dataset import Dataset
 
 TRAINING_SEEDS = 1_000_000
@@ -24,6 +26,20 @@ BATCH = 64
 def explorer_batch(config: Explorer.Config) -> int:
     """Return how many copies of the world exploration uses: no more than it has episodes."""
     return min(BATCH, config.episodes)
+
+
+def whole(observation: Observation, sensors: Layout) -> Tensor:
+    """Return the values [B O] of an observation that misses nothing.
+
+    Raises InputError if a sensor was not valid: what it reads then would be learned as if true.
+    """
+    if not bool(observation.valid.all()):
+        lost = int((~observation.valid).any(dim=0).nonzero()[0])
+        raise InputError(
+            f"train: expected sensors that are always valid, but '{sensors.names[lost]}' dropped"
+            f" out; train with world.dropout=0 and let them drop out afterwards"
+        )
+    return observation.values
 
 
 class Explorer:
@@ -60,9 +76,9 @@ class Explorer:
         world, first = self.world, self.seed + index * self.world.batch
         assert first + world.batch <= TRAINING_SEEDS, "training must not use evaluation seeds"
         commands = self.commands(index)
-        values = [world.reset(range(first, first + world.batch)).values]
+        values = [whole(world.reset(range(first, first + world.batch)), world.sensors)]
         for tick in range(self.config.ticks):
-            values.append(world.step(Action(commands[:, tick])).values)
+            values.append(whole(world.step(Action(commands[:, tick])), world.sensors))
         return torch.stack(values, dim=1), commands
 
     def commands(self, index: int) -> Tensor:

@@ -7,11 +7,11 @@ Source: LeCun (2022) sec. 3.3 and 4.5.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from pydantic import Field
-from torch import Tensor
+from torch import Tensor, nn
 
 from agent.core.protocols import Perception, World, WorldModel
 from agent.core.settings import Settings
@@ -61,6 +61,62 @@ def learn_world(learner: Any, dataset: Dataset, horizon: int, ledger: Ledger) ->
     )
     figures: Figures = learner.evaluate(held, horizon)
     return figures
+
+
+@runtime_checkable
+class Completing(Protocol):
+    """A perception that fills in missing sensors by reading latents with a decoder of its own."""
+
+    decoder: nn.Module
+
+    def encode(self, values: Tensor) -> Tensor:
+        """Return latents [..., Z] of packed sensor values [..., O]; differentiable."""
+        ...
+
+    def completion_loss(self, latents: Tensor, values: Tensor) -> Tensor:
+        """Return the decoder's mean squared error, in the sensors' variances; a mean says 1."""
+        ...
+
+
+def fit_completion(
+    perception: Completing,
+    model: WorldModel,
+    dataset: Dataset,
+    config: Fit,
+    ledger: Ledger,
+    seed: int = 0,
+) -> Figures:
+    """Fit the decoder of a perception, on encoded and on imagined latents; all else is left alone.
+
+    Returns the held-out error on encoded latents, and on those imagined `config.horizon` ticks
+    ahead, as a share of the sensors' variance.
+    """
+    known, held = dataset.split()
+    decoder = perception.decoder.requires_grad_(True)
+    optimiser = torch.optim.Adam(decoder.parameters(), lr=config.rate, fused=True)
+
+    def step(index: int) -> Figures:
+        for group in optimiser.param_groups:
+            group["lr"] = config.rate * max(1.0 - index / config.steps, 0.01)
+        generator = torch.Generator().manual_seed(seed * MIX + index)
+        values, commands = known.windows(config.batch, config.horizon, generator)
+        latents, ahead = _imagined(perception, model, values, commands)
+        targets = values[:, 1:].expand(model.members, -1, -1, -1)
+        loss = perception.completion_loss(latents, values)
+        loss = loss + perception.completion_loss(ahead, targets)
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimiser.step()
+        return {"loss": float(loss.detach())}
+
+    descend("completion", config.steps, step, decoder, optimiser, ledger)
+    decoder.requires_grad_(False)
+    values, commands = held.windows(512, config.horizon, torch.Generator().manual_seed(seed))
+    latents, ahead = _imagined(perception, model, values, commands)
+    with torch.no_grad():
+        seen = perception.completion_loss(latents, values)
+        far = perception.completion_loss(ahead.mean(dim=0)[:, -1], values[:, -1])
+    return {"error_0": float(seen), f"error_{config.horizon}": float(far)}
 
 
 def fit_readouts(
@@ -138,7 +194,7 @@ def fit_critic(
 
 @torch.no_grad()
 def _imagined(
-    perception: Perception, model: WorldModel, values: Tensor, commands: Tensor
+    perception: Perception | Completing, model: WorldModel, values: Tensor, commands: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Return latents [n L+1 Z] of sensors, and those imagined from the first [E n L Z]."""
     latents = perception.encode(values)

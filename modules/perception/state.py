@@ -86,7 +86,7 @@ class StatePerception(nn.Module):
 
     def encode(self, values: Tensor) -> Tensor:
         """Return latents [..., Z] of packed sensor values [..., O]; differentiable."""
-        return self._embed(self._normalise(values))
+        return self.embed(self.normalise(values))
 
     def reset(self, batch: int) -> None:
         """Nothing to forget: all state is recalled from the last forecast."""
@@ -96,8 +96,8 @@ class StatePerception(nn.Module):
         """Return the percept of this tick's observation and the surprise of the last forecast."""
         observation, attention = inbox[Observation], inbox[Directive].attention
         valid = observation.valid[:, self.sensor]
-        seen = torch.where(valid, self._normalise(observation.values), torch.zeros(()))
-        latent = self._embed(seen * attention[:, self.sensor])
+        seen = torch.where(valid, self.normalise(observation.values), torch.zeros(()))
+        latent = self.embed(seen * attention[:, self.sensor])
         missing = (~valid).sum(dim=1, dtype=latent.dtype)
         forecast = inbox.last(Forecast)
         if forecast is None:
@@ -106,11 +106,13 @@ class StatePerception(nn.Module):
         error = (latent - forecast.latent).square().sum(dim=1)
         return Percept(latent, (variance + missing).sqrt(), error / variance.clamp(min=EPSILON))
 
-    def _embed(self, normalised: Tensor) -> Tensor:
+    def embed(self, normalised: Tensor) -> Tensor:
+        """Return latents [..., Z] of sensors that are normalised already, [..., O]."""
         latents: Tensor = self.linear(normalised) + self.encoder(normalised)
         return latents
 
-    def _normalise(self, values: Tensor) -> Tensor:
+    def normalise(self, values: Tensor) -> Tensor:
+        """Return sensor values [..., O] compressed, less the mean, over the deviation."""
         return (self._compress(values) - self.mean) / self.scale
 
     def _compress(self, values: Tensor) -> Tensor:

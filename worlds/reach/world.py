@@ -12,11 +12,13 @@ import mujoco
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import Field
 
 from agent.core.errors import InputError
 from agent.core.messages import Action, Observation
 from agent.core.settings import Settings
 from agent.core.spec import Channel, Layout
+from worlds.outages import Outages
 from worlds.simulation import Array, Simulation, load, sensor_columns
 
 MODEL = Path(__file__).with_name("model.xml")
@@ -48,9 +50,15 @@ class Reach:
     """
 
     class Config(Settings):
-        """Parameters of the world; `mass_scale` multiplies the mass of both links."""
+        """Parameters of the world; `mass_scale` multiplies the mass of both links.
+
+        `dropout` is the probability, per tick and sensor, that an outage of `outage_ticks` begins:
+        the sensor then reads 0 and says that it is not valid. Goals and scores do not notice.
+        """
 
         mass_scale: float = 1.0
+        dropout: float = Field(default=0.0, ge=0.0, le=1.0)
+        outage_ticks: int = Field(default=10, ge=1)
 
     trials = "worlds.reach.trials"
     sensors = SENSORS
@@ -69,6 +77,7 @@ class Reach:
         substeps = round(1.0 / (RATE_HZ * self.model.opt.timestep))
         self.batch = batch
         self.simulation = Simulation(self.model, batch, substeps)
+        self._outages = Outages(SENSORS, batch, config.dropout, config.outage_ticks)
         self._joints = sensor_columns(
             self.model, ["shoulder_angle", "elbow_angle", "shoulder_speed", "elbow_speed"]
         )
@@ -78,6 +87,7 @@ class Reach:
 
     def reset(self, seeds: Sequence[int]) -> Observation:
         """Start one episode per seed, at rest in a random pose clear of the post."""
+        self._outages.reset(seeds)
         self.simulation.place(np.stack([start(seed) for seed in seeds]))
         return self._observe(first=True)
 
@@ -113,9 +123,10 @@ class Reach:
         return torch.from_numpy(values.astype(np.float32))
 
     def _observe(self, first: bool) -> Observation:
+        values, valid = self._outages.apply(self.packed(self.simulation.trace))
         return Observation(
-            values=self.packed(self.simulation.trace),
-            valid=torch.ones(self.batch, len(SENSORS.channels), dtype=torch.bool),
+            values=values,
+            valid=valid,
             time_s=torch.from_numpy(self.simulation.state[:, 0].astype(np.float32)),
             first=torch.full((self.batch,), first),
         )

@@ -190,6 +190,21 @@ def test_the_same_seed_trains_the_same_agent_also_after_interruptions(
         assert torch.equal(value, done.tensors[name]), name
 
 
+def test_a_filter_learns_to_complete_and_state_has_no_such_stage(trained: Trained) -> None:
+    assert not [name for name in trained.figures if name.startswith("completion")]
+    course = [*TINY, "perception={use: filter, compressed: [impact]}", "train.completion.steps=50"]
+    filtering = blueprint(schema.load(REACH, course))
+    ledger, kept = shelf(every_s=60.0)
+    found = train(filtering, ledger)
+    assert {"completion.error_0", "completion.error_16"} <= set(found.figures)
+    assert kept.keys() == STAGES.keys()
+    assert set(found.tensors) == set(filtering.assemble().tensors())
+    taught = kept["completion"][0]
+    for name, value in found.tensors.items():
+        if name.startswith("perception.decoder."):
+            assert torch.equal(value, taught["part." + name.removeprefix("perception.decoder.")])
+
+
 def hashes(*changes: str) -> dict[str, str]:
     return stage_hashes(blueprint(schema.load(REACH, [*TINY, *changes])).resolved())
 
@@ -202,6 +217,7 @@ def hashes(*changes: str) -> dict[str, str]:
         ("train.readouts.steps=51", "readouts"),
         ("train.distil.steps=21", "lessons"),
         ("train.calibrate.episodes=9", "calibrate"),
+        ("train.completion.steps=51", "completion"),
         ("run.ticks=3", None),
     ],
 )

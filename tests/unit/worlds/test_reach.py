@@ -11,6 +11,7 @@ import torch
 
 from agent.core.errors import InputError, PhysicsError
 from agent.core.messages import Action, Task
+from agent.train.explore import Explorer
 from worlds.oracle import Oracle
 from worlds.reach import trials
 from worlds.reach.world import Reach
@@ -32,6 +33,65 @@ def test_mass_matters() -> None:
     light.reset([3])
     heavy.reset([3])
     assert not torch.equal(light.step(push).values, heavy.step(push).values)
+
+
+def lived(ticks: int, seeds: list[int], **settings: Any) -> list[Any]:
+    world = body(len(seeds), **settings)
+    moves = Action(torch.full((len(seeds), 2), 0.5))
+    seen = [world.reset(seeds), *(world.step(moves) for _ in range(ticks))]
+    world.close()
+    return seen
+
+
+def test_without_dropout_sensors_are_always_valid() -> None:
+    for plain, same in zip(lived(20, [1, 2]), lived(20, [1, 2], outage_ticks=3), strict=True):
+        assert bool(plain.valid.all())
+        assert torch.equal(plain.values, same.values)
+
+
+def test_a_sensor_that_is_out_reads_zero_and_says_so() -> None:
+    whole = lived(60, [1, 2, 3])
+    torn = lived(60, [1, 2, 3], dropout=0.05, outage_ticks=4)
+    valid = torch.stack([t.valid for t in torn])
+    assert 0.6 < float(valid.float().mean()) < 0.95
+    sensor = torch.arange(5).repeat_interleave(torch.tensor([2, 2, 2, 1, 1]))
+    for truth, seen in zip(whole, torn, strict=True):
+        shown = truth.values * seen.valid[:, sensor]
+        assert torch.equal(seen.values, shown)
+        assert torch.equal(seen.time_s, truth.time_s)
+
+
+def test_outages_are_a_function_of_seed_and_tick_and_as_long_as_stated() -> None:
+    many = lived(80, [7, 8, 9], dropout=0.02, outage_ticks=6)
+    alone = lived(80, [9], dropout=0.02, outage_ticks=6)
+    for a, b in zip(many, alone, strict=True):
+        assert torch.equal(a.valid[2:], b.valid)
+        assert torch.equal(a.values[2:], b.values)
+    out = ~torch.stack([t.valid for t in many]).flatten(1)
+    lengths = []
+    for column in out.T.tolist():
+        text = "".join("x" if gone else " " for gone in column)
+        lengths += [len(part) for part in text.rstrip("x").split()]
+    assert lengths
+    assert all(n % 6 == 0 for n in lengths)
+    assert 6 in lengths
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"dropout": -0.1}, {"dropout": 1.1}, {"outage_ticks": 0}, {"outage_ticks": 1.5}]
+)
+def test_outages_must_make_sense(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        Reach.Config(**wrong)
+
+
+def test_nothing_is_learned_from_sensors_that_are_out() -> None:
+    world = body(4, dropout=0.2)
+    explorer = Explorer(Explorer.Config(episodes=4, ticks=20), world)
+    with pytest.raises(InputError, match="dropped out; train with world.dropout=0") as caught:
+        explorer.collect(lambda *_: None)
+    assert "\n" not in str(caught.value)
+    world.close()
 
 
 def test_a_missing_or_broken_model_file_is_told(folder: Any) -> None:
