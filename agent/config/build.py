@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from agent.config.resolve import parts as known_parts
 from agent.config.resolve import resolve
 from agent.config.schema import AgentConfig, Part, validate
 from agent.core.errors import InputError, nearest
@@ -20,6 +21,7 @@ from agent.core.objective import GuardedObjective
 from agent.core.protocols import Guardrail, Site, Term, World
 from agent.core.spec import Layout
 from agent.core.wiring import wire
+from modules.world_model.learn import Learner
 
 Tensors = Mapping[str, Tensor]
 MARGINS = "margins"
@@ -120,6 +122,7 @@ class Blueprint:
     singles: Mapping[str, Chosen]
     terms: tuple[Chosen, ...]
     guardrails: tuple[Chosen, ...]
+    objectives: tuple[Chosen, ...]
 
     def resolved(self) -> dict[str, Any]:
         """Return the config with every default written out: what a run's log carries."""
@@ -127,6 +130,10 @@ class Blueprint:
         whole |= {slot: chosen.resolved() for slot, chosen in self.singles.items()}
         whole["terms"] = [c.resolved() for c in self.terms]
         whole["guardrails"] = [c.resolved() for c in self.guardrails]
+        learner = whole["train"].get("learner", {})
+        if isinstance(learner, dict):
+            listed = [c.resolved() for c in self.objectives]
+            whole["train"] = {**whole["train"], "learner": {**learner, "objectives": listed}}
         return whole
 
     def world(self, batch: int) -> Any:
@@ -202,7 +209,25 @@ def blueprint(config: AgentConfig) -> Blueprint:
         guardrails=tuple(
             choose("guardrail", f"guardrails.{i}", p) for i, p in enumerate(config.guardrails)
         ),
+        objectives=_objectives(config.train.get("learner")),
     )
+
+
+def _objectives(learner: Any) -> tuple[Chosen, ...]:
+    """Return what the world model is trained on; other settings of `learner` are its course's."""
+    where = "train.learner.objectives"
+    raw = learner if isinstance(learner, dict) else {}
+    settings = {k: v for k, v in raw.items() if k == "objectives"}
+    listed = validate(Learner.Config, settings, "train.learner").objectives
+    found = tuple(choose("objective", f"{where}.{i}", p) for i, p in enumerate(listed))
+    if not any(c.kind.predicts for c in found):
+        came = ", ".join(c.use for c in found) or "none at all"
+        able = (n for n in known_parts("objective") if resolve("objective", n).predicts)
+        raise InputError(
+            f"{where}: expected one that trains the predictor ({', '.join(able)}), came {came};"
+            f" add {{use: prediction}}"
+        )
+    return found
 
 
 def _fill(parts: Mapping[str, Any], tensors: Tensors | None) -> None:

@@ -21,6 +21,7 @@ SLOTS: dict[str, str] = {
     "world": "worlds",
     "perception": "modules/perception",
     "world_model": "modules/world_model",
+    "objective": "modules/world_model/objectives",
     "cost": "modules/cost",
     "term": "modules/cost/terms",
     "guardrail": "modules/cost/guardrails",
@@ -46,6 +47,7 @@ OFFERS: dict[str, tuple[str, ...]] = {
     "guardrail": ("value",),
     "readouts": ("read", "error"),
     "critic": ("anticipate",),
+    "objective": ("predicts",),
 }
 """Slot → what a class in it must have; see `agent.core.protocols`."""
 

@@ -75,7 +75,8 @@ def train(blueprint: Blueprint, ledger: Ledger) -> Trained:
     finally:
         world.close()
     mind = blueprint.assemble()
-    learner = Learner(course.learner, mind.perception, mind.world_model, seed)
+    objectives = [c.build(mind.site) for c in blueprint.objectives]
+    learner = Learner(course.learner, mind.perception, mind.world_model, objectives, seed)
     figures |= learn_world(learner, dataset, course.readouts.horizon, ledger)
     _freeze(mind, "perception", "world_model")
     if isinstance(mind.perception, Completing):

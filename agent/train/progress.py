@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,6 +10,8 @@ from typing import Any, Protocol
 
 import torch
 from torch import Tensor
+
+from agent.core.errors import InputError
 
 Figures = dict[str, float]
 State = dict[str, Tensor]
@@ -32,13 +35,14 @@ class Ledger:
 
     `log(stage, step, total, figures)` reports progress. `save(name, tensors, figures)` keeps a
     state and `load(name)` returns the last one kept under that name, or None. States of running
-    stages are kept every `every_s` seconds.
+    stages are kept every `every_s` seconds. `say(line)` tells the user what needs attention.
     """
 
     log: Callable[[str, int, int, Figures], None]
     save: Callable[[str, State, Figures], None]
     load: Callable[[str], tuple[State, Figures] | None]
     every_s: float = 20.0
+    say: Callable[[str], None] = lambda _: None
 
 
 def silent() -> Ledger:
@@ -59,6 +63,9 @@ def descend(
 
     `part` holds every tensor that training changes. If `step` is a function of i and of that state,
     an interrupted and resumed stage ends bit-equal to an uninterrupted one.
+
+    Raises InputError if training diverges: a figure, or a weight about to be kept, is not finite.
+    What was kept before stays.
     """
     done = 0
     kept = ledger.load(stage)
@@ -67,12 +74,25 @@ def descend(
     saved = time.monotonic()
     for index in range(done, steps):
         figures = step(index)
+        _check_finite(stage, index, figures)
         last = index == steps - 1
         if last or index % log_every == 0:
             ledger.log(stage, index + 1, steps, figures)
         if last or time.monotonic() - saved >= ledger.every_s:
-            ledger.save(stage, _snapshot(part, optimiser), {"done": float(index + 1)})
+            state = _snapshot(part, optimiser)
+            broken = (k.partition(".")[2] for k, v in state.items() if not v.isfinite().all())
+            _check_finite(stage, index, dict.fromkeys(broken, math.nan))
+            ledger.save(stage, state, {"done": float(index + 1)})
             saved = time.monotonic()
+
+
+def _check_finite(stage: str, index: int, figures: Figures) -> None:
+    for name, value in figures.items():
+        if not math.isfinite(value):
+            raise InputError(
+                f"{stage}: expected a finite {name} at step {index}, came {value}: training"
+                f" diverged; lower its rate, or the weight of what grew (the last good state stays)"
+            )
 
 
 def _snapshot(part: Resumable, optimiser: torch.optim.Optimizer) -> State:

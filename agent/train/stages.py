@@ -47,7 +47,8 @@ def explore(config: Explorer.Config, world: World, seed: int, ledger: Ledger) ->
 def learn_world(learner: Any, dataset: Dataset, horizon: int, ledger: Ledger) -> Figures:
     """Train perception and world model through `learner` (`modules.world_model.learn.Learner`).
 
-    Returns held-out figures over `horizon` ticks. The normaliser of perception is fitted first.
+    Returns held-out figures over `horizon` ticks, and says so if the latents have collapsed. The
+    normaliser of perception is fitted first.
     """
     learner.perception.fit_normaliser(dataset.values)
     known, held = dataset.split()
@@ -60,6 +61,12 @@ def learn_world(learner: Any, dataset: Dataset, horizon: int, ledger: Ledger) ->
         ledger,
     )
     figures: Figures = learner.evaluate(held, horizon)
+    if figures["collapsed"]:
+        ledger.say(
+            f"  warning: world_model: the latents collapsed (effective_rank"
+            f" {figures['effective_rank']:.2g}, deviation_mean {figures['deviation_mean']:.2g});"
+            f" add or weigh up vicreg or sigreg in train.learner.objectives"
+        )
     return figures
 
 

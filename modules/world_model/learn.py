@@ -1,28 +1,37 @@
 """Self-supervised training of an encoder and a world model together.
 
-Source: LeCun (2022) sec. 4.5-4.6; Bardes, Ponce, LeCun (2022), VICReg; inverse dynamics as the
-second guard against collapse: Pathak et al. (2017).
+Source: LeCun (2022) sec. 4.5-4.6; the objectives are parts, each with its own source; slow targets:
+Grill et al. (2020), BYOL.
 """
 
 from __future__ import annotations
 
+import copy
 import math
-from typing import Protocol
+from collections.abc import Sequence
+from typing import Any, Literal, Protocol
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from agent.core.settings import Settings
+from modules.world_model.diagnosis import collapse, collapsed, criteria
 from modules.world_model.jepa import JEPA
-from modules.world_model.objectives import VICReg, collapse
+from modules.world_model.views import Objective, Views
 
 MIX = 1_000_003
 """Prime that keeps the minibatch seeds of different runs apart."""
 
 COLLAPSE_EVERY = 100
-"""Steps between looks at the latents' deviations and effective rank, for the log."""
+"""Steps between looks at the latents' collapse and the four criteria, for the log."""
+
+RECIPE: list[dict[str, Any]] = [
+    {"use": "prediction", "weight": 1.0},
+    {"use": "vicreg", "weight": 1.0, "variance": 1.0, "covariance": 0.2},
+    {"use": "inverse", "weight": 2.0},
+]
+"""The objectives of a config that lists none."""
 
 
 class Encoder(Protocol):
@@ -42,17 +51,20 @@ class Experience(Protocol):
 
 
 class Learner(nn.Module):
-    """Takes gradient steps on: prediction of latents several steps ahead, VICReg, inverse dynamics.
+    """Takes gradient steps on the weighted sum of objectives, for encoder and predictor at once.
 
     Every member learns from its own minibatch. The minibatch of a step is a function of (seed,
     step) alone, so a run resumed from `state_dict` and `optimiser` continues bit for bit.
     """
 
     class Config(Settings):
-        """Optimisation and the weights of the criteria.
+        """Optimisation, the objectives, and what a prediction should hit.
 
-        `batch` windows per member and step, of `horizon` ticks; `inverse` weighs inverse dynamics.
-        The learning rate warms up over 1 % of `steps`, then falls to 1 % of `rate` as a cosine.
+        `batch` windows per member and step, of `horizon` ticks; `objectives` are parts of the slot
+        `objective`. Targets are the encoder's own codes: `shared` trains it through both sides,
+        `detached` through the first only; `ema` are those of a slow copy that keeps `decay` of
+        itself at each step. The learning rate warms up over 1 % of `steps`, then falls to 1 % of
+        `rate` as a cosine.
         """
 
         steps: int = Field(default=14_000, ge=1)
@@ -60,41 +72,56 @@ class Learner(nn.Module):
         horizon: int = Field(default=6, ge=1)
         rate: float = Field(default=2e-3, gt=0)
         clip: float = Field(default=1.0, gt=0)
-        prediction: float = Field(default=1.0, gt=0)
-        inverse: float = Field(default=2.0, ge=0)
-        vicreg: VICReg.Config = VICReg.Config()
+        objectives: list[dict[str, Any]] = RECIPE
+        target: Literal["shared", "detached", "ema"] = "shared"
+        decay: float = Field(default=0.99, ge=0, lt=1)
 
-    def __init__(self, config: Config, perception: nn.Module, model: JEPA, seed: int = 0) -> None:
-        """Prepare to train `perception` (which must satisfy `Encoder`) and `model` in place."""
+    def __init__(
+        self,
+        config: Config,
+        perception: nn.Module,
+        model: JEPA,
+        objectives: Sequence[Objective],
+        seed: int = 0,
+    ) -> None:
+        """Prepare to train `perception` (which must satisfy `Encoder`) and `model` in place.
+
+        `objectives` are those that `config.objectives` names, built.
+        """
         super().__init__()
         self.config, self.seed = config, seed
         self.perception, self.model = perception, model
-        size, width = model.site.latent, 64
-        self.inverse = nn.Sequential(
-            nn.Linear(2 * size, width), nn.SiLU(), nn.Linear(width, model.site.actuators.size)
-        )
-        self._vicreg = VICReg(config.vicreg)
-        self.optimiser = torch.optim.Adam(self.parameters(), lr=config.rate, fused=True)
+        self.objectives = nn.ModuleList(o for o in objectives if isinstance(o, nn.Module))
+        self._objectives = tuple(objectives)
+        trained = list(self.parameters())
+        self.slow: nn.Module | None = None
+        if config.target == "ema":
+            self.slow = copy.deepcopy(perception).requires_grad_(False)
+        self.optimiser = torch.optim.Adam(trained, lr=config.rate, fused=True)
 
     def step(self, index: int, experience: Experience) -> dict[str, float]:
         """Take gradient step `index` and return the criteria and collapse figures of its batch."""
-        config, members = self.config, self.model.members
-        generator = torch.Generator().manual_seed(self.seed * MIX + index)
-        values, commands = experience.windows(members * config.batch, config.horizon, generator)
+        config, seed = self.config, self.seed * MIX + index
+        generator = torch.Generator().manual_seed(seed)
+        count = self.model.members * config.batch
+        values, commands = experience.windows(count, config.horizon, generator)
         for group in self.optimiser.param_groups:
             group["lr"] = config.rate * schedule(index, config.steps)
-        latents = self.perception.encode(values)  # type: ignore[operator]
-        prediction = self._prediction(latents, commands)
-        penalty, figures = self._vicreg(latents[:, 0])
-        inverse = self._inverse(latents, commands)
-        loss = config.prediction * prediction + penalty + config.inverse * inverse
+        views = self._views(values, commands, seed)
+        loss, figures = torch.zeros(()), dict[str, float]()
+        for objective in self._objectives:
+            penalty, found = objective(views)
+            loss = loss + objective.config.weight * penalty
+            figures |= found
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.parameters(), config.clip)
         self.optimiser.step()
-        figures |= {"prediction": float(prediction.detach()), "inverse": float(inverse.detach())}
-        if index % COLLAPSE_EVERY == 0:
-            figures |= collapse(latents[:, 0])
+        self._follow()
+        figures["loss"] = float(loss.detach())
+        if index % COLLAPSE_EVERY == 0 and math.isfinite(figures["loss"]):
+            latents = views.latents.detach()
+            figures |= collapse(latents[:, 0]) | criteria(latents, views.predicted)
         return figures
 
     @torch.no_grad()
@@ -102,7 +129,8 @@ class Learner(nn.Module):
         """Return held-out figures: latent error per step relative to staying put, and collapse.
 
         `relative_error_h` is the rms latent error after h ticks over the rms change of the latent;
-        the spread of `model` is calibrated to the one-step error measured here.
+        `collapsed` is 1 if the latents say too little to be of use; see `diagnosis` for the others.
+        The spread of `model` is calibrated to the one-step error measured here.
         """
         generator = torch.Generator().manual_seed(self.seed)
         values, commands = experience.windows(count, horizon, generator)
@@ -113,25 +141,49 @@ class Learner(nn.Module):
         forecast = self.model.forecast(latents[:, 0], commands[:, 0])
         self.model.calibrate_spread(forecast.spread, error[:, 0].sqrt())
         figures = collapse(latents[:, 0])
+        figures["collapsed"] = collapsed(figures, latents.shape[-1])
+        figures |= criteria(latents, ahead)
         for h in sorted({1, horizon}):
-            ratio = error[:, h - 1].mean() / change[:, h - 1].mean()
+            ratio = error[:, h - 1].mean() / change[:, h - 1].mean().clamp(min=1e-12)
             figures[f"relative_error_{h}"] = float(ratio.sqrt())
         return figures
 
-    def _prediction(self, latents: Tensor, commands: Tensor) -> Tensor:
+    def _views(self, values: Tensor, commands: Tensor, seed: int) -> Views:
+        latents = self.perception.encode(values)  # type: ignore[operator]
+        targets = latents.detach() if self.config.target == "detached" else latents
+        if self.slow is not None:
+            _copy_buffers(self.slow, self.perception)
+            with torch.no_grad():
+                targets = self.slow.encode(values)  # type: ignore[operator]
+        scaled = (commands - self.model.centre) / self.model.extent
+        return Views(latents, targets, self._predicted(latents, commands), scaled, seed)
+
+    def _predicted(self, latents: Tensor, commands: Tensor) -> Tensor:
+        """Return every member's own trajectory from the first of latents [n L+1 Z], as [n L Z]."""
         members, batch = self.model.members, self.config.batch
-        own = latents.reshape(members, batch, *latents.shape[1:])
+        states = latents.reshape(members, batch, *latents.shape[1:])[:, :, 0]
         moves = commands.reshape(members, batch, *commands.shape[1:])
-        states, error = own[:, :, 0], torch.zeros(())
+        steps = []
         for h in range(self.config.horizon):
             states = self.model.step(states, moves[:, :, h])
-            error = error + F.mse_loss(states, own[:, :, h + 1])
-        return error / self.config.horizon
+            # A view per step: gradients then add up in time's order, however the steps are used.
+            steps.append(states.view_as(states))
+        return torch.stack(steps, dim=2).flatten(0, 1)
 
-    def _inverse(self, latents: Tensor, commands: Tensor) -> Tensor:
-        pairs = torch.cat((latents[:, :-1], latents[:, 1:]), dim=-1)
-        target = (commands - self.model.centre) / self.model.extent
-        return F.mse_loss(self.inverse(pairs), target)
+    @torch.no_grad()
+    def _follow(self) -> None:
+        """Let the slow copy keep `decay` of its weights and take the rest from perception."""
+        if self.slow is None:
+            return
+        for slow, fast in zip(self.slow.parameters(), self.perception.parameters(), strict=True):
+            slow.lerp_(fast, 1.0 - self.config.decay)
+
+
+@torch.no_grad()
+def _copy_buffers(to: nn.Module, source: nn.Module) -> None:
+    """Copy what is not trained, such as a normaliser fitted after the copy was made."""
+    for own, other in zip(to.buffers(), source.buffers(), strict=True):
+        own.copy_(other)
 
 
 def schedule(index: int, steps: int) -> float:

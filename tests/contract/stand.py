@@ -46,6 +46,8 @@ def part(slot: str, name: str) -> dict[str, Any]:
     for path in sorted((ROOT / "configs").glob("*.yaml")):
         whole = yaml.safe_load(path.read_text())
         listed = whole.get({"term": "terms", "guardrail": "guardrails"}.get(slot, slot), {})
+        if slot == "objective":
+            listed = whole.get("train", {}).get("learner", {}).get("objectives", [])
         for used in listed if isinstance(listed, list) else [listed]:
             if used.get("use") == name:
                 return dict(used)
@@ -58,6 +60,9 @@ def _config(slot: str, name: str) -> Any:
     whole = base()
     if slot in ("term", "guardrail"):
         whole[f"{slot}s"] = [part(slot, name)]
+    elif slot == "objective":
+        listed = [{"use": "prediction"}, part(slot, name)]
+        whole["train"]["learner"]["objectives"] = listed
     else:
         whole[slot] = part(slot, name)
     if slot != "actor":
@@ -85,6 +90,11 @@ def stir(held: nn.Module, generator: torch.Generator) -> None:
 def built(slot: str, name: str) -> Any:
     """Return one part, with stirred weights."""
     made = mind(slot, name)
+    if slot == "objective":
+        found = made.blueprint.objectives[-1].build(made.site)
+        if isinstance(found, nn.Module):
+            stir(found, torch.Generator().manual_seed(7))
+        return found
     if slot == "term":
         return made.terms[0]
     return made.rails[0] if slot == "guardrail" else getattr(made, slot)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 from agent.config.resolve import resolve
 from agent.core.messages import Risk, Rollout
 from agent.core.settings import Settings
+from modules.world_model.views import Views
 from tests.contract.stand import (
     built,
     cases,
@@ -27,7 +29,8 @@ from tests.contract.stand import (
 
 E, B, K, H = 3, 2, 4, 5
 PARTS = pytest.mark.parametrize(
-    ("slot", "name"), cases("term", "guardrail", "readouts", "critic", "perception", "world_model")
+    ("slot", "name"),
+    cases("term", "guardrail", "readouts", "critic", "perception", "world_model", "objective"),
 )
 
 
@@ -55,6 +58,15 @@ def question(slot: str, name: str) -> tuple[Any, dict[str, Tensor]]:
         return (lambda x: torch.cat(list(part.read(x["latents"]).values()), dim=-1)), latents
     if slot == "critic":
         return (lambda x: part.anticipate(x["latents"])), latents
+    if slot == "objective":
+        n, size = 3 * B * K, made.site.latent
+        windows = {
+            "latents": draw(n, H + 1, size),
+            "targets": draw(n, H + 1, size),
+            "predicted": draw(n, H, size),
+            "commands": draw(n, H, made.site.actuators.size),
+        }
+        return (lambda x: part(Views(**x, seed=3))[0]), windows
     if slot == "perception":
         return (lambda x: part.encode(x["values"])), {"values": draw(B, K, made.site.sensors.size)}
     inputs = {
@@ -94,6 +106,9 @@ def test_gradients_match_finite_differences(slot: str, name: str) -> None:
         return answer
 
     found = list(slopes(scalar, inputs))
+    if (slot, name) == ("objective", "none"):
+        assert not found
+        return
     assert any(analytic != 0.0 for _, analytic, _ in found), "it depends on nothing it is given"
     for which, analytic, numeric in found:
         assert analytic == pytest.approx(numeric, rel=1e-4, abs=1e-5), which
@@ -175,6 +190,40 @@ def test_readouts_have_the_sensors_names_and_sizes(slot: str, name: str) -> None
         assert read[channel.name].shape == (2, 3, channel.size)
         assert made.site.sensors.channel(channel.name).unit == channel.unit
     assert all(error >= 0 for error in part.error().values())
+
+
+@pytest.mark.parametrize(("slot", "name"), cases("objective"))
+def test_an_objective_is_a_scalar_with_figures_that_reaches_the_encoder(
+    slot: str, name: str
+) -> None:
+    part = built(slot, name)
+    assert isinstance(part.predicts, bool)
+    assert part.config.weight > 0
+    _, inputs = question(slot, name)
+    inputs = {n: v.float() for n, v in inputs.items()}
+    codes = inputs["latents"].requires_grad_(True)
+    ahead = 0.9 * codes[:, :-1] + 0.1 * inputs["predicted"]
+    penalty, figures = part(Views(codes, codes, ahead, inputs["commands"], 3))
+    assert penalty.shape == ()
+    assert penalty.dtype == torch.float32
+    assert all(isinstance(v, float) and math.isfinite(v) for v in figures.values())
+    if name == "none":
+        assert not penalty.requires_grad
+        return
+    (slope,) = torch.autograd.grad(penalty, codes)
+    assert bool(torch.isfinite(slope).all())
+    assert bool((slope != 0).any())
+
+
+@pytest.mark.parametrize(("slot", "name"), cases("objective"))
+def test_an_objective_that_predicts_reaches_the_predictor(slot: str, name: str) -> None:
+    function, inputs = question(slot, name)
+    ahead = inputs["predicted"].requires_grad_(True)
+    penalty = function(inputs)
+    slope = None
+    if penalty.requires_grad:
+        (slope,) = torch.autograd.grad(penalty, ahead, allow_unused=True)
+    assert built(slot, name).predicts == (slope is not None and bool((slope != 0).any()))
 
 
 @pytest.mark.parametrize(("slot", "name"), cases("critic"))

@@ -1,45 +1,17 @@
-"""VICReg and the critic against their equations."""
+"""Collapse seen, and the critic against its equations."""
 
 from __future__ import annotations
 
+import math
+
+import numpy as np
 import pytest
 import torch
 
 from agent.core.protocols import Site
 from agent.core.spec import Channel, Layout
 from modules.cost.critics.td_lambda import TDLambdaCritic
-from modules.world_model.objectives import EPSILON, VICReg, collapse, covariance, variance
-
-LATENTS = torch.randn(40, 5, generator=torch.Generator().manual_seed(0)).double() * 0.7
-
-
-def test_variance_is_equation_1() -> None:
-    total = 0.0
-    for column in LATENTS.T:
-        s = ((column - column.mean()) ** 2).sum() / (len(column) - 1)
-        total += max(0.0, 1.0 - float((s + EPSILON) ** 0.5))
-    assert float(variance(LATENTS, 1.0)) == pytest.approx(total / 5)
-
-
-def test_covariance_is_equations_3_and_4() -> None:
-    total = 0.0
-    for i in range(5):
-        for j in range(5):
-            if i != j:
-                a, b = LATENTS[:, i], LATENTS[:, j]
-                total += float(((a - a.mean()) * (b - b.mean())).sum() / 39) ** 2
-    assert float(covariance(LATENTS)) == pytest.approx(total / 5)
-
-
-def test_the_penalty_is_the_weighted_sum() -> None:
-    penalty, parts = VICReg(VICReg.Config(variance=3.0, covariance=0.5))(LATENTS)
-    assert float(penalty) == pytest.approx(3 * parts["variance"] + 0.5 * parts["covariance"])
-
-
-@pytest.mark.parametrize("criterion", [lambda x: variance(x, 1.0), covariance])
-def test_gradients_match_finite_differences(criterion: object) -> None:
-    assert callable(criterion)
-    torch.autograd.gradcheck(criterion, (LATENTS[:8].clone().requires_grad_(True),))
+from modules.world_model.diagnosis import RIDGE, collapse, collapsed, criteria, information
 
 
 def test_collapse_is_seen() -> None:
@@ -47,14 +19,43 @@ def test_collapse_is_seen() -> None:
     sound = collapse(wide)
     assert sound["effective_rank"] > 5.9
     assert sound["deviation_min"] > 0.9
+    assert collapsed(sound, 6) == 0.0
     flat = collapse(wide * torch.tensor([1.0, 1e-4, 1e-4, 1e-4, 1e-4, 1e-4]))
     assert flat["effective_rank"] < 1.05
     assert flat["deviation_min"] < 1e-3
+    assert collapsed(flat, 6) == 1.0
     line = collapse(wide[:, :1].expand(-1, 6) * 1.0)
     assert line["effective_rank"] < 1.05
     assert line["deviation_min"] > 0.9
-    assert float(covariance(line_data := wide[:, :1].expand(-1, 6))) > 4.0
-    assert float(variance(line_data * 0, 1.0)) == pytest.approx(1 - EPSILON**0.5)
+    assert collapsed(line, 6) == 1.0
+    faint = collapse(wide * 0.01)
+    assert faint["effective_rank"] > 5.9
+    assert collapsed(faint, 6) == 1.0
+    point = collapse(wide * 0.0)
+    assert point == {"deviation_min": 0.0, "deviation_mean": 0.0, "effective_rank": 1.0}
+
+
+def test_information_is_a_gaussians_entropy_above_that_of_the_unit_one() -> None:
+    generator = torch.Generator().manual_seed(3)
+    latents = torch.randn(50, 3, generator=generator).double()
+    latents = latents @ torch.randn(3, 3, generator=generator).double()
+    values = np.linalg.eigvalsh(np.cov(latents.numpy().T) + RIDGE * np.eye(3))
+    entropy = sum(0.5 * math.log(2 * math.pi * math.e * v) for v in values)
+    unit = 3 * 0.5 * math.log(2 * math.pi * math.e)
+    assert information(latents) == pytest.approx((entropy - unit) / 3)
+    assert information(latents * 0) == pytest.approx(0.5 * math.log(RIDGE))
+
+
+def test_the_four_criteria() -> None:
+    latents = torch.randn(400, 5, 3, generator=torch.Generator().manual_seed(4)).double()
+    latents[:, -1] *= 0.1
+    perfect = criteria(latents, latents[:, 1:])
+    assert perfect["predictability"] == 1.0
+    assert perfect["information_z"] == 0.0
+    assert perfect["information_x"] == information(latents[:, 0])
+    assert perfect["information_y"] == information(latents[:, -1]) < perfect["information_x"] - 2
+    mean = latents[:, 1:].mean(dim=0, keepdim=True).expand(400, -1, -1)
+    assert criteria(latents, mean)["predictability"] == pytest.approx(1 / 400, rel=1e-6)
 
 
 def critic(**settings: float) -> TDLambdaCritic:

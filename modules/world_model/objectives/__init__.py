@@ -1,0 +1,1 @@
+"""Training objectives of the world model: one class per file, combined in the config."""
