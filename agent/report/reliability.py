@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from agent.report.plots import AMBER, BLUE, GREY, STYLE, svg
 
@@ -35,6 +36,8 @@ def picture(
         for (name, values), colour in zip(by_tick.items(), (BLUE, AMBER), strict=False):
             calibration.plot(range(1, len(values) + 1), values, color=colour, label=name)
         calibration.set(title="calibration error by horizon", xlabel="ticks ahead", ylim=(0, None))
+        for ax in (errors, calibration):
+            ax.xaxis.set_major_locator(MaxNLocator(integer=True))
         for ax in (errors, reliability, calibration):
             ax.legend()
         return svg(figure)
