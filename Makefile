@@ -27,14 +27,19 @@ $(READY): requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
 	touch $(READY)
 
-train-all: $(READY)  ## train the shipped checkpoints again (three seeds, about 7 minutes each)
+train-all: $(READY)  ## train the shipped checkpoints again (four trainings, about 7 minutes each)
 	for seed in 0 1 2; do $(BIN)/python run_agent.py train configs/reach.yaml --seed $$seed \
 	  --json docs/results/train-reach-seed$$seed.json || exit 1; done
+	$(BIN)/python run_agent.py train configs/reach-filter.yaml --json docs/results/train-reach-filter-seed0.json
 
 bench: $(READY)  ## measure what docs/results/ holds (about a quarter of an hour)
 	$(BIN)/python run_agent.py eval configs/reach.yaml --episodes 200 --json docs/results/eval-reach.json
 	$(BIN)/python run_agent.py eval configs/reach.yaml --episodes 200 --mode 1 \
 	  eval.oracle_episodes=0 --json docs/results/eval-reach-mode1.json
+	$(BIN)/python run_agent.py eval configs/reach.yaml --episodes 100 --checkpoint checkpoints/reach-seed0.safetensors \
+	  world.dropout=0.05 eval.oracle_episodes=0 --json docs/results/eval-dropout-state.json
+	$(BIN)/python run_agent.py eval configs/reach-filter.yaml --episodes 100 \
+	  world.dropout=0.05 eval.oracle_episodes=0 --json docs/results/eval-dropout-filter.json
 	$(BIN)/python run_agent.py bench tick --json docs/results/bench-tick.json
 	$(BIN)/python run_agent.py bench foresight configs/reach.yaml --json docs/results/foresight.json \
 	  --out docs/results/foresight.svg
