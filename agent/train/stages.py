@@ -100,23 +100,10 @@ def fit_completion(
     """
     known, held = dataset.split()
     decoder = perception.decoder.requires_grad_(True)
-    optimiser = torch.optim.Adam(decoder.parameters(), lr=config.rate, fused=True)
-
-    def step(index: int) -> Figures:
-        for group in optimiser.param_groups:
-            group["lr"] = config.rate * max(1.0 - index / config.steps, 0.01)
-        generator = torch.Generator().manual_seed(seed * MIX + index)
-        values, commands = known.windows(config.batch, config.horizon, generator)
-        latents, ahead = _imagined(perception, model, values, commands)
-        targets = values[:, 1:].expand(model.members, -1, -1, -1)
-        loss = perception.completion_loss(latents, values)
-        loss = loss + perception.completion_loss(ahead, targets)
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimiser.step()
-        return {"loss": float(loss.detach())}
-
-    descend("completion", config.steps, step, decoder, optimiser, ledger)
+    _descend_probe(
+        "completion", decoder, perception.completion_loss, perception, model, known, config,
+        ledger, seed,
+    )  # fmt: skip
     decoder.requires_grad_(False)
     values, commands = held.windows(512, config.horizon, torch.Generator().manual_seed(seed))
     latents, ahead = _imagined(perception, model, values, commands)
@@ -141,7 +128,30 @@ def fit_readouts(
     """
     readouts.fit_scale(dataset.values)
     known, held = dataset.split()
-    optimiser = torch.optim.Adam(readouts.parameters(), lr=config.rate, fused=True)
+    _descend_probe(
+        "readouts", readouts, readouts.loss, perception, model, known, config, ledger, seed
+    )
+    generator = torch.Generator().manual_seed(seed)
+    values, commands = held.windows(1024, readouts.horizon, generator)
+    latents, ahead = _imagined(perception, model, values, commands)
+    readouts.measure(torch.cat((latents[:, :1], ahead.mean(dim=0)), dim=1), values)
+    errors: Figures = readouts.error()
+    return errors
+
+
+def _descend_probe(
+    stage: str,
+    part: Any,
+    loss: Callable[[Tensor, Tensor], Tensor],
+    perception: Perception | Completing,
+    model: WorldModel,
+    known: Dataset,
+    config: Fit,
+    ledger: Ledger,
+    seed: int,
+) -> None:
+    """Train `part` on `loss(latents, sensors)`, of encoded latents and of imagined ones alike."""
+    optimiser = torch.optim.Adam(part.parameters(), lr=config.rate, fused=True)
 
     def step(index: int) -> Figures:
         for group in optimiser.param_groups:
@@ -150,19 +160,13 @@ def fit_readouts(
         values, commands = known.windows(config.batch, config.horizon, generator)
         latents, ahead = _imagined(perception, model, values, commands)
         targets = values[:, 1:].expand(model.members, -1, -1, -1)
-        loss = readouts.loss(latents, values) + readouts.loss(ahead, targets)
+        total = loss(latents, values) + loss(ahead, targets)
         optimiser.zero_grad(set_to_none=True)
-        loss.backward()
+        total.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
-        return {"loss": float(loss.detach())}
+        return {"loss": float(total.detach())}
 
-    descend("readouts", config.steps, step, readouts, optimiser, ledger)
-    generator = torch.Generator().manual_seed(seed)
-    values, commands = held.windows(1024, readouts.horizon, generator)
-    latents, ahead = _imagined(perception, model, values, commands)
-    readouts.measure(torch.cat((latents[:, :1], ahead.mean(dim=0)), dim=1), values)
-    errors: Figures = readouts.error()
-    return errors
+    descend(stage, config.steps, step, part, optimiser, ledger)
 
 
 def fit_critic(

@@ -1,7 +1,7 @@
 """The energy still to pay on the way to a goal: what a short horizon cannot see.
 
 Source: LeCun (2022) sec. 3.3, a trainable critic predicts energy beyond the planning horizon;
-value iteration in imagination: Sutton (1990), Dyna; terminal values: Lowrey et al. (2019).
+planning over remembered states: Eysenbach et al. (2019); terminal values: Lowrey et al. (2019).
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class ToGo(nn.Module):
     scale: Tensor
 
     def __init__(self, config: Config, site: Site) -> None:
-        """Build an untrained term for the site's latent and goal: it costs nothing yet."""
+        """Build an untrained term for the site's latent and goal: half of what waiting costs."""
         super().__init__()
         self.config, self.name, self.weight = config, config.name, config.weight
         (channel,) = site.goal.channels

@@ -54,12 +54,16 @@ def test_compounding_is_the_growth_per_tick() -> None:
     torch.testing.assert_close(compounding(error), torch.tensor([1.0, 1.1, 1.5]))
 
 
-def test_what_was_foreseen_lines_up_with_what_was_seen(mind: Mind) -> None:
+def lived(mind: Mind, segments: int) -> Foresight:
     world = mind.blueprint.world(4)
     try:
-        found = foresee(mind, world, episodes=4, segments=2, seed=1000)
+        return foresee(mind, world, episodes=4, segments=segments, seed=1000)
     finally:
         world.close()
+
+
+def test_what_was_foreseen_lines_up_with_what_was_seen(mind: Mind) -> None:
+    found = lived(mind, segments=2)
     horizon = mind.configurator.config.horizon
     assert found.mean.shape == found.spread.shape == found.seen.shape == (8, horizon, 8)
     assert bool((found.spread >= 0).all())
@@ -71,11 +75,7 @@ def test_what_was_foreseen_lines_up_with_what_was_seen(mind: Mind) -> None:
 
 
 def test_a_perfect_model_foresees_without_error(mind: Mind) -> None:
-    world = mind.blueprint.world(4)
-    try:
-        found = foresee(mind, world, episodes=4, segments=1, seed=1000)
-    finally:
-        world.close()
+    found = lived(mind, segments=1)
     perfect = Foresight(found.seen, torch.zeros_like(found.seen), found.seen)
     assert float(perfect.error.abs().max()) == 0.0
     share = covered(perfect, *widths(perfect, 0.5))
