@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
+import weakref
 from collections.abc import Mapping
 
 import mujoco
@@ -39,14 +40,12 @@ class Camera:
         self._renderer = renderer(self._model, (2 * size, 2 * size), f"camera '{name}'")
         for flag in (mujoco.mjtRndFlag.mjRND_SHADOW, mujoco.mjtRndFlag.mjRND_REFLECTION):
             self._renderer.scene.flags[flag] = 0
+        self.close = weakref.finalize(self, self._renderer.close)
+        """Gives the graphics context back; at the latest when the process ends."""
 
     def look(self, qpos: Array) -> Frames:
         """Return what the camera sees of poses [n nq], [n size size]: 0 black, 255 white."""
         return np.stack([self._frame(pose) for pose in qpos])
-
-    def close(self) -> None:
-        """Give the graphics context back."""
-        self._renderer.close()
 
     def _frame(self, pose: Array) -> Frames:
         self._data.qpos[:] = pose

@@ -15,7 +15,7 @@ from pydantic import Field
 from torch import Tensor
 
 from agent.core.messages import Action, Directive, Plan, Rollout
-from agent.core.protocols import Guardrail, Perception, World
+from agent.core.protocols import Encoder, Guardrail, Perception, World
 from agent.core.settings import Settings
 from agent.core.spec import Layout
 from agent.train.dataset import Dataset
@@ -106,7 +106,7 @@ def calibrate(
 @torch.no_grad()
 def watched(
     experience: Dataset,
-    perception: Perception,
+    perception: Encoder,
     imagine: Callable[[Tensor, Tensor], Rollout],
     guardrails: Sequence[Guardrail],
     sensors: Layout,
@@ -152,8 +152,8 @@ def attempt(
 ) -> Trial:
     """Plan towards random goals and carry every plan out to its end, open loop.
 
-    Plans that the guardrails refuse are replaced by rest and not counted. The dataset has latents in
-    place of images (`agent.train.recall`).
+    Plans that the guardrails refuse are replaced by rest and not counted. The dataset has latents
+    in place of images (`agent.train.recall`).
     """
     batch = world.batch
     assert seed + config.episodes <= TRAINING_SEEDS, "training must not use evaluation seeds"

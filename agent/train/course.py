@@ -241,7 +241,9 @@ def _freeze(mind: Mind, *names: str) -> None:
 def _allowed(mind: Mind, values: Tensor) -> Tensor:
     """Return the sensor values [n O], of [N T O], at which no guardrail was broken."""
     flat = values.reshape(-1, values.shape[-1])
-    rollout = witnessed(flat, flat.new_zeros(len(flat), 1, 1), flat[:, None], mind.site.sensors.scalars)
+    rollout = witnessed(
+        flat, flat.new_zeros(len(flat), 1, 1), flat[:, None], mind.site.sensors.scalars
+    )
     if not mind.rails:
         return flat
     worst = torch.stack([r.value(rollout)[0, :, 0, 0] for r in mind.rails]).amax(dim=0)

@@ -1,4 +1,4 @@
-"""Experience: episodes of sensors and commands, all of one length; images a byte a pixel, on disk."""
+"""Experience: episodes of sensors and commands, all of one length; images a byte a pixel."""
 
 from __future__ import annotations
 

@@ -78,7 +78,7 @@ class Explorer:
             log(index + 1, batches)
         values = torch.cat([v for v, _ in parts])[:episodes]
         commands = torch.cat([c for _, c in parts])[:episodes]
-        return Dataset(values, commands, album and album.close())
+        return Dataset(values, commands, album.close() if album else None)
 
     def _batch(self, index: int, album: Album | None) -> tuple[Tensor, Tensor]:
         """Return scalar sensors [B T+1 O] and commands [B T A]; images go into the album."""

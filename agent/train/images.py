@@ -63,7 +63,7 @@ class Album:
 
 
 def open_images(path: Path) -> Images:
-    """Map the images in `path`, written by an `Album`. Raises ValueError if it is not a whole one."""
+    """Map the images in `path`, written by an `Album`. Raises ValueError if it is not whole."""
     return _images(np.load(path, mmap_mode="c"))
 
 

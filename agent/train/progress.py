@@ -36,8 +36,8 @@ class Ledger:
 
     `log(stage, step, total, figures)` reports progress. `save(name, tensors, figures)` keeps a
     state and `load(name)` returns the last one kept under that name, or None. States of running
-    stages are kept every `every_s` seconds. `say(line)` tells the user what needs attention. Files too
-    large for a state lie in `folder`; without one they stay in memory.
+    stages are kept every `every_s` seconds. `say(line)` tells the user what needs attention. Files
+    too large for a state lie in `folder`; without one they stay in memory.
     """
 
     log: Callable[[str, int, int, Figures], None]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from agent.core.protocols import Perception
+from agent.core.protocols import Encoder
 from agent.core.spec import Layout
 from agent.train.dataset import Dataset
 
@@ -26,14 +26,14 @@ class Recall:
         return values[..., self._scalars :]
 
 
-def recalling(perception: Perception, sensors: Layout) -> Perception | Recall:
+def recalling(perception: Encoder, sensors: Layout) -> Encoder:
     """Return what encodes stored values: `perception` itself where there are no images."""
     scalars = sensors.scalars
     return perception if scalars == sensors else Recall(scalars.size)
 
 
 @torch.no_grad()
-def remembered(values: Tensor, perception: Perception, sensors: Layout) -> Tensor:
+def remembered(values: Tensor, perception: Encoder, sensors: Layout) -> Tensor:
     """Return sensor values [..., O] to be stored: with the latent in place of images."""
     scalars = sensors.scalars
     if scalars == sensors:
@@ -41,8 +41,8 @@ def remembered(values: Tensor, perception: Perception, sensors: Layout) -> Tenso
     return torch.cat((values[..., : scalars.size], perception.encode(values)), dim=-1)
 
 
-def encoded(dataset: Dataset, perception: Perception, sensors: Layout) -> Dataset:
-    """Return the dataset with latents in place of images, an episode at a time; as it is if none."""
+def encoded(dataset: Dataset, perception: Encoder, sensors: Layout) -> Dataset:
+    """Return the dataset with latents in place of images, episode by episode."""
     if dataset.images is None:
         return dataset
     ticks = torch.arange(dataset.ticks + 1)

@@ -19,8 +19,8 @@ from agent.core.protocols import World
 from agent.train.calibrate import Calibrate, attempt
 from agent.train.course import directives, fresh_plans
 from agent.train.dataset import Dataset
-from agent.train.recall import recalling
 from agent.train.progress import Figures
+from agent.train.recall import recalling
 
 CALIBRATION_SEEDS, TEST_SEEDS, GOAL_SEEDS = 600_000, 650_000, 690_000
 GOALS = 512

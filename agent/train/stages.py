@@ -13,7 +13,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from agent.core.protocols import Perception, World, WorldModel
+from agent.core.protocols import Encoder, World, WorldModel
 from agent.core.settings import Settings
 from agent.train.dataset import Dataset
 from agent.train.explore import Explorer
@@ -126,7 +126,7 @@ def fit_completion(
 
 def fit_readouts(
     readouts: Any,
-    perception: Perception,
+    perception: Encoder,
     model: WorldModel,
     dataset: Dataset,
     config: Fit,
@@ -154,7 +154,7 @@ def _descend_probe(
     stage: str,
     part: Any,
     loss: Callable[[Tensor, Tensor], Tensor],
-    perception: Perception | Completing,
+    perception: Encoder,
     model: WorldModel,
     known: Dataset,
     config: Fit,
@@ -183,7 +183,7 @@ def _descend_probe(
 def fit_critic(
     critic: Any,
     memory: Any,
-    perception: Perception,
+    perception: Encoder,
     dataset: Dataset,
     intrinsic: Callable[[Tensor, Tensor], Tensor],
     ledger: Ledger,
@@ -216,7 +216,7 @@ def fit_critic(
 
 @torch.no_grad()
 def _imagined(
-    perception: Perception | Completing, model: WorldModel, values: Tensor, commands: Tensor
+    perception: Encoder, model: WorldModel, values: Tensor, commands: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Return latents [n L+1 Z] of sensors, and those imagined from the first [E n L Z]."""
     latents = perception.encode(values)

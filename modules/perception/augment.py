@@ -16,8 +16,8 @@ from agent.core.settings import Settings
 class Augment:
     """Draws a change for every stack of frames, a function of the seed: all frames of it alike.
 
-    Brightness, contrast, noise and cutout leave things where they are. A random shift does not: what
-    it makes alike are places, so it buys recognition with localisation.
+    Brightness, contrast, noise and cutout leave things where they are. A random shift does not: it
+    makes places alike, so it buys recognition with localisation.
     """
 
     class Config(Settings):

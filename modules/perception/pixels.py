@@ -88,7 +88,7 @@ class PixelsPerception(nn.Module):
         """Return sensor values [..., O] as training may see them: a function of `seed`."""
         if not self._augment.active:
             return values
-        frames = values[..., self._where].unflatten(-1, self._shape)
+        frames = self._frames(values)
         changed = values.clone()
         changed[..., self._where] = self._augment(frames, seed).flatten(-3)
         return changed
@@ -117,8 +117,11 @@ class PixelsPerception(nn.Module):
 
     def normalise(self, values: Tensor) -> Tensor:
         """Return the camera's frames [..., D S S] of sensor values [..., O], less their mean."""
-        frames = values[..., self._where].unflatten(-1, self._shape)
-        return (frames - self.mean) / self.scale
+        return (self._frames(values) - self.mean) / self.scale
+
+    def _frames(self, values: Tensor) -> Tensor:
+        """Return the camera's frames [..., D S S] of sensor values [..., O], as they are."""
+        return values[..., self._where].reshape(*values.shape[:-1], *self._shape)
 
     def embed(self, frames: Tensor) -> Tensor:
         """Return latents [..., Z] of normalised frames [..., D S S]."""
@@ -161,9 +164,9 @@ class Frames(nn.Module):
 
     def forward(self, frames: Tensor) -> Tensor:
         """Return features [..., F] of frames [..., S S]."""
-        p = self._patch
-        blocks = frames.unflatten(-1, (-1, p)).unflatten(-3, (-1, p)).transpose(-2, -3)
-        told = F.silu(self.patches(blocks.flatten(-2))).flatten(-3)
+        p, (height, width) = self._patch, frames.shape[-2:]
+        blocks = frames.reshape(*frames.shape[:-2], height // p, p, width // p, p)
+        told = F.silu(self.patches(blocks.transpose(-2, -3).flatten(-2))).flatten(-3)
         features: Tensor = self.network(told)
         return features
 
