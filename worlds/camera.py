@@ -43,9 +43,17 @@ class Camera:
         self.close = weakref.finalize(self, self._renderer.close)
         """Gives the graphics context back; at the latest when the process ends."""
 
-    def look(self, qpos: Array) -> Frames:
-        """Return what the camera sees of poses [n nq], [n size size]: 0 black, 255 white."""
-        return np.stack([self._frame(pose) for pose in qpos])
+    def look(self, qpos: Array, greys: Mapping[str, Array] | None = None) -> Frames:
+        """Return what the camera sees of poses [n nq], [n size size]: 0 black, 255 white.
+
+        `greys` [n] are those of geoms that do not look the same in every copy.
+        """
+        frames = []
+        for row, pose in enumerate(qpos):
+            for name, shades in (greys or {}).items():
+                self._model.geom(name).rgba[:3] = shades[row]
+            frames.append(self._frame(pose))
+        return np.stack(frames)
 
     def _frame(self, pose: Array) -> Frames:
         self._data.qpos[:] = pose

@@ -80,7 +80,7 @@ class Dataset:
         values = self.values[episode, tick]
         if self.images is None:
             return values
-        return torch.cat((values, self.images.at(episode, tick)), dim=-1)
+        return self.images.beside(values, episode, tick)
 
     def sample(self, count: int = 1024) -> Tensor:
         """Return sensors [... O] to take statistics of: all; with images, of `count` ticks."""

@@ -22,9 +22,12 @@ class Images:
     pixels: Tensor
     rows: Tensor
 
-    def at(self, episode: Tensor, tick: Tensor) -> Tensor:
-        """Return float32 pixels [... P] of these ticks of these episodes."""
-        return self.pixels[self.rows[episode], tick].float()
+    def beside(self, scalars: Tensor, episode: Tensor, tick: Tensor) -> Tensor:
+        """Return scalars [... S] and, behind them, these ticks' pixels: float32 [... S+P]."""
+        drawn, size = self.pixels[self.rows[episode], tick], scalars.shape[-1]
+        whole = scalars.new_empty(*scalars.shape[:-1], size + drawn.shape[-1])
+        whole[..., :size], whole[..., size:] = scalars, drawn
+        return whole
 
     def only(self, which: Tensor) -> Images:
         """Return the images of some episodes, by a mask [N]; nothing is copied."""

@@ -80,7 +80,7 @@ class PixelsPerception(nn.Module):
 
     def fit_normaliser(self, values: Tensor) -> None:
         """Take each pixel's mean, and one deviation for all, of sensor values [..., O]."""
-        frames = values[..., self._where].reshape(-1, *self._shape[1:])
+        frames = self._frames(values).flatten(0, -3)
         self.mean.copy_(frames.mean(dim=0))
         self.scale.copy_((frames - self.mean).square().mean().sqrt().clamp(min=EPSILON))
 
@@ -95,7 +95,7 @@ class PixelsPerception(nn.Module):
 
     def encode(self, values: Tensor) -> Tensor:
         """Return latents [..., Z] of packed sensor values [..., O]; differentiable."""
-        return self.embed(self.normalise(values))
+        return self.embed(self._frames(values))
 
     def reset(self, batch: int) -> None:
         """Nothing to forget: the frames carry their own past."""
@@ -106,7 +106,8 @@ class PixelsPerception(nn.Module):
         observation, attention = inbox[Observation], inbox[Directive].attention
         valid = observation.valid[:, self._camera]
         share = (valid * attention[:, self._camera]).view(-1, 1, 1, 1)
-        latent = self.embed(self.normalise(observation.values) * share)
+        frames = self._frames(observation.values)
+        latent = self.embed(torch.lerp(self.mean.expand_as(frames), frames, share))
         missing = (~valid).to(latent.dtype)
         forecast = inbox.last(Forecast)
         if forecast is None:
@@ -115,21 +116,17 @@ class PixelsPerception(nn.Module):
         error = (latent - forecast.latent).square().sum(dim=1)
         return Percept(latent, (variance + missing).sqrt(), error / variance.clamp(min=EPSILON))
 
-    def normalise(self, values: Tensor) -> Tensor:
-        """Return the camera's frames [..., D S S] of sensor values [..., O], less their mean."""
-        return (self._frames(values) - self.mean) / self.scale
-
-    def _frames(self, values: Tensor) -> Tensor:
-        """Return the camera's frames [..., D S S] of sensor values [..., O], as they are."""
-        return values[..., self._where].reshape(*values.shape[:-1], *self._shape)
-
     def embed(self, frames: Tensor) -> Tensor:
-        """Return latents [..., Z] of normalised frames [..., D S S]."""
+        """Return latents [..., Z] of frames [..., D S S] as the camera gives them."""
         seen = self._seen(frames)
         moved = seen.diff(dim=-2)
         told = torch.cat((seen[..., -1:, :], moved), dim=-2).flatten(-2)
         latents: Tensor = self.linear(told) + self.network(told)
         return latents
+
+    def _frames(self, values: Tensor) -> Tensor:
+        """Return the camera's frames [..., D S S] of sensor values [..., O]."""
+        return values[..., self._where].reshape(*values.shape[:-1], *self._shape)
 
     def _seen(self, frames: Tensor) -> Tensor:
         """Return the features [..., D F] of frames [..., D S S].
@@ -138,9 +135,9 @@ class PixelsPerception(nn.Module):
         """
         if frames.ndim == 5 and torch.equal(frames[:, 1:, :-1], frames[:, :-1, 1:]):
             film = torch.cat((frames[:, 0], frames[:, 1:, -1]), dim=1)
-            features: Tensor = self.frames(film)
+            features: Tensor = self.frames((film - self.mean) / self.scale)
             return features.unfold(1, frames.shape[2], 1).transpose(-1, -2)
-        whole: Tensor = self.frames(frames)
+        whole: Tensor = self.frames((frames - self.mean) / self.scale)
         return whole
 
 

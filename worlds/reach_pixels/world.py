@@ -8,7 +8,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
+from pydantic import Field
 
 from agent.core.messages import Action, Observation
 from agent.core.spec import Channel, Layout
@@ -29,6 +32,10 @@ SHADES = {
 }
 """Greys of the scene: what has to be told apart differs."""
 
+POST_LOW, POST_HIGH = 0.2, 0.55
+STREAM = 4
+"""Keeps draws of looks apart from those of starts, goals, random policies and outages."""
+
 CAMERA = Channel("camera", DEPTH * SIZE * SIZE, "grey", shape=(DEPTH, SIZE, SIZE))
 SENSORS = Layout((*reach.SENSORS.channels, CAMERA))
 
@@ -42,7 +49,12 @@ class ReachPixels:
     """
 
     class Config(reach.Reach.Config):
-        """Parameters of `reach`; the camera drops out like any other sensor, and is then black."""
+        """Parameters of `reach`; the camera drops out like any other sensor, and is then black.
+
+        With `looks` above 1 the post has one of so many greys, another from episode to episode.
+        """
+
+        looks: int = Field(default=1, ge=1)
 
     trials = "worlds.reach.trials"
     sensors = SENSORS
@@ -55,11 +67,13 @@ class ReachPixels:
         self.batch, self.model, self.simulation = batch, self._body.model, self._body.simulation
         self._camera = Camera(self.model, "eye", SIZE, SHADES)
         self._history = History(DEPTH)
+        self._looks, self._post = config.looks, np.full(batch, SHADES["post"])
         self._outages = Outages(SENSORS, batch, config.dropout, config.outage_ticks)
 
     def reset(self, seeds: Sequence[int]) -> Observation:
         """Start one episode per seed, at rest in a random pose clear of the post."""
         self._outages.reset(seeds)
+        self._post = self.greys()[self.look_of(seeds)]
         felt = self._body.reset(seeds)
         return self._observe(felt, self._history.begin(self._look()))
 
@@ -77,8 +91,19 @@ class ReachPixels:
         """Return packed sensor values [..., n] of `reach` from raw sensor readings."""
         return self._body.readings(trace)
 
+    def greys(self) -> Array:
+        """Return the greys that the post may have, [looks]."""
+        if self._looks == 1:
+            return np.array([SHADES["post"]])
+        return np.linspace(POST_LOW, POST_HIGH, self._looks)
+
+    def look_of(self, seeds: Sequence[int]) -> NDArray[np.int64]:
+        """Return which of its greys the post has in the episodes with these seeds, [B]."""
+        draws = [np.random.default_rng((seed, STREAM)).integers(self._looks) for seed in seeds]
+        return np.array(draws, dtype=np.int64)
+
     def _look(self) -> Frames:
-        return self._camera.look(self.simulation.qpos)
+        return self._camera.look(self.simulation.qpos, {"post": self._post})
 
     def _observe(self, felt: Observation, frames: Frames) -> Observation:
         seen = torch.from_numpy(frames.reshape(self.batch, -1)).float()
