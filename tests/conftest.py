@@ -24,6 +24,7 @@ from agent.record import checkpoint
 from agent.train.course import Trained, train
 from agent.train.progress import silent
 from tests.tiny import REACH, TINY
+from worlds.film import NoGraphics
 
 torch.set_num_threads(1)
 
@@ -33,6 +34,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--golden-update", action="store_true", help="write the golden files of what is seen now"
     )
+
+
+def without_graphics(item: pytest.Item) -> Iterator[None]:
+    """Skip a test whose world has a camera, and say why, where there is no OpenGL."""
+    try:
+        return (yield)
+    except NoGraphics as lack:
+        pytest.skip(lack.reason)
+
+
+pytest_runtest_setup = pytest.hookimpl(wrapper=True)(without_graphics)
+pytest_runtest_call = pytest.hookimpl(wrapper=True)(without_graphics)
 
 
 @pytest.fixture(autouse=True)

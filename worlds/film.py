@@ -106,29 +106,29 @@ def _frames(
     model.vis.headlight.ambient *= 0.75
     model.vis.headlight.diffuse *= 0.5
     model.light_diffuse *= 0.4
-    renderer = _renderer(model, size)
+    drawing = renderer(model, size)
     try:
         for flag in (mujoco.mjtRndFlag.mjRND_SHADOW, mujoco.mjtRndFlag.mjRND_REFLECTION):
-            renderer.scene.flags[flag] = 0
+            drawing.scene.flags[flag] = 0
         data = mujoco.MjData(model)
         marks = None if goals is None else np.atleast_2d(np.asarray(goals, np.float64))
         camera = 0 if model.ncam else -1
         for t, pose in enumerate(poses):
             data.qpos[:] = pose
             mujoco.mj_forward(model, data)
-            renderer.update_scene(data, camera=camera)
+            drawing.update_scene(data, camera=camera)
             if marks is not None:
-                _mark(renderer.scene, in_space(marks[min(t, len(marks) - 1)]), marker(model))
-            yield renderer.render()
+                _mark(drawing.scene, in_space(marks[min(t, len(marks) - 1)]), marker(model))
+            yield drawing.render()
     finally:
-        renderer.close()
+        drawing.close()
 
 
-def _renderer(model: mujoco.MjModel, size: tuple[int, int]) -> mujoco.Renderer:
-    """Open a renderer with the back end asked for; without a display, through EGL.
+def renderer(model: mujoco.MjModel, size: tuple[int, int], who: str = "video") -> mujoco.Renderer:
+    """Open a renderer (width, height) with the back end asked for; without a display, through EGL.
 
     MuJoCo chooses a back end when it is imported, and a missing EGL would then stop even worlds
-    that draw nothing: so the choice is made here, late.
+    that draw nothing: so the choice is made here, late. Raises NoGraphics, said by `who`.
     """
     screen = sys.platform != "linux" or any(map(os.environ.get, ("DISPLAY", "WAYLAND_DISPLAY")))
     backend = GRAPHICS or ("" if screen else "egl")
@@ -144,8 +144,8 @@ def _renderer(model: mujoco.MjModel, size: tuple[int, int]) -> mujoco.Renderer:
     except Exception as fault:
         reason = " ".join(str(fault).split()) or type(fault).__name__
         raise NoGraphics(
-            f"video: no GL ({reason[:160]}); install EGL (`apt-get install libegl1`) or set"
-            f" MUJOCO_GL=osmesa; the 3-D replay needs none"
+            f"{who}: no GL ({reason[:160]}); install EGL (`apt-get install libegl1`) or set"
+            f" MUJOCO_GL=osmesa; 3-D replays and worlds without a camera need none"
         ) from fault
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from agent.core.errors import InputError
 from agent.core.messages import Action, Forecast, Percept, Rollout
 from agent.core.protocols import Inbox, Perception, Ports
 
@@ -28,7 +29,17 @@ class Oracle:
     members = 1
 
     def __init__(self, world: Any, perception: Perception) -> None:
-        """Simulate from the states of `world`, a world with a `simulation` and `packed`."""
+        """Simulate from the states of `world`, a world with a `simulation` and `packed`.
+
+        Raises InputError if it has no `packed`: what a camera would see of every candidate plan
+        takes minutes a tick to draw.
+        """
+        if not hasattr(world, "packed"):
+            raise InputError(
+                f"oracle: expected a world whose sensors can be told from physics, came"
+                f" {type(world).__name__} with a camera; set eval.oracle_episodes=0 and"
+                f" run.reference=false"
+            )
         self._world, self._perception = world, perception
 
     def ports(self) -> Ports:

@@ -71,7 +71,7 @@ def _drawn(mind: Mind, known: Foresight, fresh: Foresight) -> str:
     rms, deviation = fresh.error.square().mean(dim=0).sqrt(), fresh.seen.flatten(0, 1).std(dim=0)
     relative = {
         channel.name: _flat(rms[:, where] / deviation[where])
-        for channel, where in mind.site.sensors.slices()
+        for channel, where in mind.readouts.layout.slices()
         if bool((deviation[where] > 0).all())
     }
     curves = reliability(known, fresh)

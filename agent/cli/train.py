@@ -147,7 +147,7 @@ def _ledger(folder: Path, hashes: dict[str, str], bar: Bar, taken: list[str]) ->
         taken.append(name)
         return tensors, about["figures"]
 
-    return Ledger(bar.log, save, load, SAVE_EVERY_S, say)
+    return Ledger(bar.log, save, load, SAVE_EVERY_S, say, folder)
 
 
 class Bar:

@@ -84,7 +84,10 @@ def load(path: Path, overrides: list[str] | None = None) -> AgentConfig:
 
 
 def _extended(path: Path, below: tuple[Path, ...] = ()) -> dict[str, Any]:
-    """Return the mapping in `path`, laid over that of the file its `extends` names, key by key."""
+    """Return the mapping in `path`, laid over that of the file its `extends` names, key by key.
+
+    A key that is null is left out.
+    """
     if path in below:
         raise InputError(f"{path}: 'extends' leads in a circle; remove one")
     raw = yaml.read(path)
@@ -102,6 +105,8 @@ def _laid_over(base: dict[str, Any], raw: dict[str, Any]) -> dict[str, Any]:
         old = both.get(key)
         nested = isinstance(old, dict) and isinstance(value, dict)
         both[key] = _laid_over(old, value) if nested else value  # type: ignore[arg-type]
+        if value is None:
+            del both[key]
     return both
 
 

@@ -87,12 +87,16 @@ class Module(Protocol):
         ...
 
 
-class Perception(Module, Protocol):
-    """Estimates the state of the world from sensors. Source: LeCun (2022) sec. 3."""
+class Encoder(Protocol):
+    """Turns sensors into latents: the faculty of perception that training uses."""
 
     def encode(self, values: Tensor) -> Tensor:
         """Return latents [..., Z] of packed sensor values [..., O]; differentiable."""
         ...
+
+
+class Perception(Module, Encoder, Protocol):
+    """Estimates the state of the world from sensors. Source: LeCun (2022) sec. 3."""
 
 
 class WorldModel(Module, Protocol):

@@ -21,20 +21,38 @@ Axis = str | int
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Channel:
-    """One named slice of a packed last axis, such as a sensor or an actuator."""
+    """One named slice of a packed last axis, such as a sensor or an actuator.
+
+    `shape` is that of an image, whole numbers from 0 to 255, and empty for scalars.
+    """
 
     name: str
     size: int
     unit: str
     low: tuple[float, ...] | None = None
     high: tuple[float, ...] | None = None
+    shape: tuple[int, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Layout:
-    """Named channels packed along a last axis, in order."""
+    """Named channels packed along a last axis, in order; images come after all scalars.
+
+    Raises ValueError for another order: what is packed could not be cut in two.
+    """
 
     channels: tuple[Channel, ...]
+
+    def __post_init__(self) -> None:
+        """Check that images come last."""
+        images = [bool(c.shape) for c in self.channels]
+        if images != sorted(images):
+            raise ValueError(f"layout: expected images after all scalars, came {self.describe()}")
+
+    @property
+    def scalars(self) -> Layout:
+        """The channels that are no images: the first `scalars.size` values of the packed axis."""
+        return Layout(tuple(c for c in self.channels if not c.shape))
 
     @property
     def size(self) -> int:

@@ -15,12 +15,13 @@ from pydantic import Field
 from torch import Tensor
 
 from agent.core.messages import Action, Directive, Plan, Rollout
-from agent.core.protocols import Guardrail, Perception, World
+from agent.core.protocols import Encoder, Guardrail, Perception, World
 from agent.core.settings import Settings
 from agent.core.spec import Layout
 from agent.train.dataset import Dataset
 from agent.train.explore import TRAINING_SEEDS, whole
 from agent.train.progress import Figures, Ledger
+from agent.train.recall import remembered
 
 
 class Calibrate(Settings):
@@ -105,7 +106,7 @@ def calibrate(
 @torch.no_grad()
 def watched(
     experience: Dataset,
-    perception: Perception,
+    perception: Encoder,
     imagine: Callable[[Tensor, Tensor], Rollout],
     guardrails: Sequence[Guardrail],
     sensors: Layout,
@@ -151,7 +152,8 @@ def attempt(
 ) -> Trial:
     """Plan towards random goals and carry every plan out to its end, open loop.
 
-    Plans that the guardrails refuse are replaced by rest and not counted.
+    Plans that the guardrails refuse are replaced by rest and not counted. The dataset has latents
+    in place of images (`agent.train.recall`).
     """
     batch = world.batch
     assert seed + config.episodes <= TRAINING_SEEDS, "training must not use evaluation seeds"
@@ -161,19 +163,21 @@ def attempt(
     excess, broken, refused, episodes = [], [], 0, []
     for start in range(0, config.episodes, batch):
         observation = world.reset(range(seed + start, seed + start + batch))
-        values, commands = [whole(observation, world.sensors)], []
+        seen = whole(observation, world.sensors)
+        values, commands = [remembered(seen, perception, world.sensors)], []
         for _ in range(config.segments):
             aim = goals[torch.randint(len(goals), (batch,), generator=generator)]
-            latent = perception.encode(values[-1])
+            latent = perception.encode(seen)
             made = plan(latent, directive(aim))
             allowed = made.violation <= 0
             actions = torch.where(allowed[:, None, None], made.actions, rest)
             for move in actions.unbind(dim=1):
-                values.append(whole(world.step(Action(move.contiguous())), world.sensors))
+                seen = whole(world.step(Action(move.contiguous())), world.sensors)
+                values.append(remembered(seen, perception, world.sensors))
                 commands.append(move)
             predicted = worst(guardrails, imagine(latent, actions.unsqueeze(1)))
-            seen = torch.stack(values[-actions.shape[1] :], dim=1)
-            realised = worst(guardrails, witnessed(latent, actions, seen, world.sensors))
+            shown = torch.stack(values[-actions.shape[1] :], dim=1)
+            realised = worst(guardrails, witnessed(latent, actions, shown, world.sensors.scalars))
             excess.append((realised - predicted)[allowed])
             broken.append((realised > 0)[allowed])
             refused += int((~allowed).sum())

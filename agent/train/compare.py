@@ -21,6 +21,7 @@ from agent.train.course import course_of, understand, watchful
 from agent.train.dataset import Dataset
 from agent.train.examine import linear_probes
 from agent.train.progress import Figures, Ledger
+from agent.train.recall import recalling
 
 AHEAD = (1, 5, 20)
 """Ticks ahead at which predictions are compared."""
@@ -93,7 +94,7 @@ def prediction_errors(mind: Mind, held: Dataset) -> Figures:
     """
     generator = torch.Generator().manual_seed(0)
     values, commands = held.windows(WINDOWS, max(AHEAD), generator)
-    latents = mind.perception.encode(values)
+    latents = recalling(mind.perception, mind.site.sensors).encode(values)
     ahead = mind.world_model.imagine(latents[:, 0], commands[:, None]).latents
     ahead = ahead.mean(dim=0)[:, 0]
     read = mind.readouts.read(ahead)
@@ -102,7 +103,7 @@ def prediction_errors(mind: Mind, held: Dataset) -> Figures:
         wrong = (ahead[:, h - 1] - latents[:, h]).square().mean()
         scale = latents[:, h].var(dim=0).mean().clamp(min=1e-12)
         figures[f"latent_error.{h}"] = float((wrong / scale).sqrt())
-        for channel, where in mind.site.sensors.slices():
+        for channel, where in mind.readouts.layout.slices():
             missed = read[channel.name][:, h - 1] - values[:, h, where]
             figures[f"error.{channel.name}.{h}"] = float(missed.square().sum(dim=-1).mean().sqrt())
     return figures

@@ -27,6 +27,7 @@ from agent.train.detours import Detours, fit_to_go, imagine_moves
 from agent.train.distil import Distil, distil, teach
 from agent.train.explore import Explorer, explorer_batch
 from agent.train.progress import Figures, Ledger
+from agent.train.recall import encoded, recalling
 from agent.train.stages import (
     Completing,
     Fit,
@@ -66,7 +67,8 @@ class Trained:
 class Understanding:
     """What watching gave: a mind whose percepts, world model and readouts are trained and frozen.
 
-    `figures` are those of the stages so far; `dataset` is what was watched.
+    `figures` are those of the stages so far; `dataset` is what was watched, latents in place of
+    images: `recalling` encodes it.
     """
 
     mind: Mind
@@ -92,9 +94,10 @@ def train(blueprint: Blueprint, ledger: Ledger) -> Trained:
     figures |= {
         f"critic.{k}": v
         for k, v in fit_critic(
-            mind.critic, mind.memory, mind.perception, dataset, _intrinsic(mind), ledger, seed
+            mind.critic, mind.memory, recalling(mind.perception, mind.site.sensors), dataset,
+            _intrinsic(mind), ledger, seed,
         ).items()
-    }
+    }  # fmt: skip
     mind = watchful(blueprint, mind, course, dataset)
     figures |= _imagined_stages(blueprint, mind, course, dataset, ledger, seed)
     tensors, measured, gathered = _calibrated(blueprint, mind.tensors(), course, dataset, ledger)
@@ -118,13 +121,15 @@ def understand(blueprint: Blueprint, course: Course, ledger: Ledger) -> Understa
     learner = Learner(course.learner, mind.perception, mind.world_model, objectives, seed)
     figures |= learn_world(learner, dataset, course.readouts.horizon, ledger)
     _freeze(mind, "perception", "world_model")
+    perception, sensors = recalling(mind.perception, mind.site.sensors), mind.site.sensors
+    dataset = encoded(dataset, mind.perception, sensors)
     if isinstance(mind.perception, Completing):
         found = fit_completion(
             mind.perception, mind.world_model, dataset, course.completion, ledger, seed
         )
         figures |= {f"completion.{k}": v for k, v in found.items()}
     errors = fit_readouts(
-        mind.readouts, mind.perception, mind.world_model, dataset, course.readouts, ledger, seed
+        mind.readouts, perception, mind.world_model, dataset, course.readouts, ledger, seed
     )
     figures |= {f"rms.{name}": error for name, error in errors.items()}
     figures |= _probe_scores(mind, dataset)
@@ -143,8 +148,8 @@ def _provisional(mind: Mind, course: Course, dataset: Dataset) -> dict[str, Tens
         return {}
     _, held = dataset.split()
     margins = watched(
-        held, mind.perception, mind.objective.imagine, mind.rails, mind.site.sensors,
-        mind.configurator.config.horizon, course.calibrate.rate,
+        held, recalling(mind.perception, mind.site.sensors), mind.objective.imagine, mind.rails,
+        mind.site.sensors.scalars, mind.configurator.config.horizon, course.calibrate.rate,
     )  # fmt: skip
     return {MARGINS: margins}
 
@@ -154,6 +159,7 @@ def _imagined_stages(
 ) -> Figures:
     """Learn the trainable terms and the policy inside the world model."""
     site = mind.site
+    perception = recalling(mind.perception, site.sensors)
     figures: Figures = {}
     values = _allowed(mind, dataset.values)
     goals = values[:, site.sensors[site.goal.names[0]]]
@@ -161,7 +167,7 @@ def _imagined_stages(
         moves = imagine_moves(
             course.detours,
             dataset,
-            mind.perception,
+            perception,
             mind.objective.imagine,
             mind.guardrails.evaluate,
             site.sensors,
@@ -178,7 +184,7 @@ def _imagined_stages(
         pick = torch.randint(len(values), (20_000,), generator=generator)
         aims = goals[torch.randint(len(goals), (20_000,), generator=generator)]
         with torch.no_grad():
-            latents = mind.perception.encode(values[pick])
+            latents = perception.encode(values[pick])
         count = course.distil.lessons
         ask = directives(mind)
         lessons = teach(fresh_plans(mind), ask, latents[:count], aims[:count], ledger)
@@ -269,7 +275,9 @@ def _freeze(mind: Mind, *names: str) -> None:
 def _allowed(mind: Mind, values: Tensor) -> Tensor:
     """Return the sensor values [n O], of [N T O], at which no guardrail was broken."""
     flat = values.reshape(-1, values.shape[-1])
-    rollout = witnessed(flat, flat.new_zeros(len(flat), 1, 1), flat[:, None], mind.site.sensors)
+    rollout = witnessed(
+        flat, flat.new_zeros(len(flat), 1, 1), flat[:, None], mind.site.sensors.scalars
+    )
     if not mind.rails:
         return flat
     worst = torch.stack([r.value(rollout)[0, :, 0, 0] for r in mind.rails]).amax(dim=0)
@@ -282,7 +290,7 @@ def _intrinsic(mind: Mind) -> Callable[[Tensor, Tensor], Tensor]:
     directive = directives(mind)(torch.zeros(1, mind.site.goal.size))
 
     def energy(values: Tensor, commands: Tensor) -> Tensor:
-        rollout = witnessed(values[:, 0], commands, values, mind.site.sensors)
+        rollout = witnessed(values[:, 0], commands, values, mind.site.sensors.scalars)
         parts = [t.weight * t.energy(rollout, directive)[0, :, 0] for t in terms]
         return torch.stack(parts).sum(dim=0)
 
@@ -294,9 +302,9 @@ def _probe_scores(mind: Mind, dataset: Dataset) -> Figures:
     """Return the held-out share of variance that readouts explain, per sensor."""
     _, held = dataset.split()
     values = held.values[:, ::7].reshape(-1, held.values.shape[-1])
-    read = mind.readouts.read(mind.perception.encode(values))
+    read = mind.readouts.read(recalling(mind.perception, mind.site.sensors).encode(values))
     scores: dict[str, Any] = {}
-    for channel, where in mind.site.sensors.slices():
+    for channel, where in mind.readouts.layout.slices():
         truth = values[:, where]
         error = (read[channel.name] - truth).square().sum()
         scores[f"probe_r2.{channel.name}"] = float(

@@ -20,7 +20,7 @@ from torch.nn import functional as F
 
 from agent.core.errors import InputError
 from agent.core.messages import Rollout
-from agent.core.protocols import Perception
+from agent.core.protocols import Encoder
 from agent.core.settings import Settings
 from agent.core.spec import Layout
 from agent.train.dataset import Dataset
@@ -81,7 +81,7 @@ class Moves:
 def imagine_moves(
     config: Detours,
     dataset: Dataset,
-    perception: Perception,
+    perception: Encoder,
     imagine: Callable[[Tensor, Tensor], Rollout],
     guardrails: Callable[[Rollout], Tensor],
     sensors: Layout,

@@ -14,6 +14,7 @@ from agent.core.spec import Layout
 from agent.report.training import Examination, Strip
 from agent.train.dataset import Dataset
 from agent.train.progress import Figures
+from agent.train.recall import recalling
 
 WINDOWS, MAPPED, STRIPS = 2048, 1000, 3
 RIDGE = 1e-3
@@ -25,10 +26,9 @@ def examine(mind: Mind, dataset: Dataset, horizon: int, seed: int = 0) -> Examin
     known, held = dataset.split()
     generator = torch.Generator().manual_seed(seed)
     values, commands = held.windows(WINDOWS, horizon, generator)
-    latents = mind.perception.encode(values)
-    start = latents[:, 0]
+    start = recalling(mind.perception, mind.site.sensors).encode(values[:, 0])
     mapped = slice(0, min(MAPPED, len(start)))
-    sensors = mind.site.sensors
+    sensors = mind.site.sensors.scalars
     return Examination(
         spectrum=spectrum(start).tolist(),
         deviations=start.std(dim=0).tolist(),
@@ -53,13 +53,14 @@ def linear_probes(mind: Mind, known: Dataset, held: Dataset, seed: int = 0) -> F
     generator = torch.Generator().manual_seed(seed)
     learned, _ = known.windows(4 * WINDOWS, 0, generator)
     tested, _ = held.windows(WINDOWS, 0, generator)
-    inputs, outputs = _with_one(mind.perception.encode(learned[:, 0])), learned[:, 0]
+    encode, scalars = recalling(mind.perception, mind.site.sensors).encode, mind.readouts.layout
+    inputs, outputs = _with_one(encode(learned[:, 0])), learned[:, 0, : scalars.size]
     penalty = RIDGE * len(inputs) * torch.eye(inputs.shape[1])
     weights = torch.linalg.solve(inputs.T @ inputs + penalty, inputs.T @ outputs)
     seen = tested[:, 0]
-    read = _with_one(mind.perception.encode(seen)) @ weights
+    read = _with_one(encode(seen)) @ weights
     found: Figures = {}
-    for channel, where in mind.site.sensors.slices():
+    for channel, where in scalars.slices():
         truth = seen[:, where]
         error = (read[:, where] - truth).square().sum()
         total = (truth - truth.mean(dim=0)).square().sum().clamp(min=1e-12)
@@ -98,12 +99,12 @@ def _scalars(layout: Layout, packed: Tensor) -> dict[str, Tensor]:
 
 def _strip(mind: Mind, values: Tensor, commands: Tensor) -> Strip:
     """Return one window [1 L+1 O] as it came and as it was imagined from its first moment."""
-    start = mind.perception.encode(values[:, 0])
+    start = recalling(mind.perception, mind.site.sensors).encode(values[:, 0])
     read = mind.objective.imagine(start, commands[:, None]).quantities
-    names = mind.site.sensors.names
-    imagined = torch.cat([read[name] for name in names], dim=-1)[:, 0, 0]
-    seen, members = _scalars(mind.site.sensors, values[0, 1:]), imagined.unbind(dim=0)
-    parts = [_scalars(mind.site.sensors, member) for member in members]
+    scalars = mind.site.sensors.scalars
+    imagined = torch.cat([read[name] for name in scalars.names], dim=-1)[:, 0, 0]
+    seen, members = _scalars(scalars, values[0, 1:]), imagined.unbind(dim=0)
+    parts = [_scalars(scalars, member) for member in members]
     return Strip(
         seen={name: column.numpy() for name, column in seen.items()},
         imagined={name: torch.stack([p[name] for p in parts]).numpy() for name in seen},

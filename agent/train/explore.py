@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from pathlib import Path
 
 import torch
 from pydantic import Field
@@ -15,6 +16,7 @@ from agent.core.protocols import World
 from agent.core.settings import Settings
 from agent.core.spec import Layout
 from agent.train.dataset import Dataset
+from agent.train.images import Album
 
 TRAINING_SEEDS = 1_000_000
 """Seeds from here on belong to evaluation; nothing learns from them."""
@@ -61,24 +63,40 @@ class Explorer:
         """Explore `world`; episode i starts from seed `seed` + i."""
         self.config, self.world, self.seed = config, world, seed
 
-    def collect(self, log: Callable[[int, int], None]) -> Dataset:
-        """Return `episodes` episodes; `log(done, total)` is called after each batch of them."""
-        batches = math.ceil(self.config.episodes / self.world.batch)
+    def collect(self, log: Callable[[int, int], None], images: Path | None = None) -> Dataset:
+        """Return `episodes` episodes; `log(done, total)` is called after each batch of them.
+
+        What image sensors show is put into the file `images`, or kept in memory without one.
+        """
+        episodes, sensors = self.config.episodes, self.world.sensors
+        pixels = sensors.size - sensors.scalars.size
+        album = Album(images, episodes, self.config.ticks, pixels) if pixels else None
+        batches = math.ceil(episodes / self.world.batch)
         parts = []
         for index in range(batches):
-            parts.append(self._batch(index))
+            parts.append(self._batch(index, album))
             log(index + 1, batches)
-        values = torch.cat([v for v, _ in parts])[: self.config.episodes]
-        commands = torch.cat([c for _, c in parts])[: self.config.episodes]
-        return Dataset(values, commands)
+        values = torch.cat([v for v, _ in parts])[:episodes]
+        commands = torch.cat([c for _, c in parts])[:episodes]
+        return Dataset(values, commands, album.close() if album else None)
 
-    def _batch(self, index: int) -> tuple[Tensor, Tensor]:
-        world, first = self.world, self.seed + index * self.world.batch
+    def _batch(self, index: int, album: Album | None) -> tuple[Tensor, Tensor]:
+        """Return scalar sensors [B T+1 O] and commands [B T A]; images go into the album."""
+        world, offset = self.world, index * self.world.batch
+        first, scalars = self.seed + offset, world.sensors.scalars.size
         assert first + world.batch <= TRAINING_SEEDS, "training must not use evaluation seeds"
         commands = self.commands(index)
-        values = [whole(world.reset(range(first, first + world.batch)), world.sensors)]
-        for tick in range(self.config.ticks):
-            values.append(whole(world.step(Action(commands[:, tick])), world.sensors))
+        values = []
+        for tick in range(self.config.ticks + 1):
+            seen = (
+                world.step(Action(commands[:, tick - 1]))
+                if tick
+                else world.reset(range(first, first + world.batch))
+            )
+            shown = whole(seen, world.sensors)
+            values.append(shown[:, :scalars])
+            if album is not None:
+                album.put(offset, tick, shown[:, scalars:])
         return torch.stack(values, dim=1), commands
 
     def commands(self, index: int) -> Tensor:

@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 import torch
@@ -35,7 +36,8 @@ class Ledger:
 
     `log(stage, step, total, figures)` reports progress. `save(name, tensors, figures)` keeps a
     state and `load(name)` returns the last one kept under that name, or None. States of running
-    stages are kept every `every_s` seconds. `say(line)` tells the user what needs attention.
+    stages are kept every `every_s` seconds. `say(line)` tells the user what needs attention. Files
+    too large for a state lie in `folder`; without one they stay in memory.
     """
 
     log: Callable[[str, int, int, Figures], None]
@@ -43,6 +45,7 @@ class Ledger:
     load: Callable[[str], tuple[State, Figures] | None]
     every_s: float = 20.0
     say: Callable[[str], None] = lambda _: None
+    folder: Path | None = None
 
 
 def silent() -> Ledger:

@@ -20,6 +20,7 @@ from agent.train.calibrate import Calibrate, attempt
 from agent.train.course import directives, fresh_plans
 from agent.train.dataset import Dataset
 from agent.train.progress import Figures
+from agent.train.recall import recalling
 
 CALIBRATION_SEEDS, TEST_SEEDS, GOAL_SEEDS = 600_000, 650_000, 690_000
 GOALS = 512
@@ -67,16 +68,16 @@ def foresee(mind: Mind, world: World, episodes: int, segments: int, seed: int) -
 @torch.no_grad()
 def look_ahead(mind: Mind, data: Dataset, horizon: int) -> Foresight:
     """Return foresight for every `horizon` ticks of recorded episodes, end to end."""
-    names = mind.site.sensors.names
+    layout, perception = mind.readouts.layout, recalling(mind.perception, mind.site.sensors)
     means, spreads, seen = [], [], []
     for first in range(0, data.ticks - horizon + 1, horizon):
-        start = mind.perception.encode(data.values[:, first])
+        start = perception.encode(data.values[:, first])
         commands = data.commands[:, first : first + horizon]
         read = mind.objective.imagine(start, commands.unsqueeze(1)).quantities
-        packed = torch.cat([read[name] for name in names], dim=-1)[:, :, 0]
+        packed = torch.cat([read[name] for name in layout.names], dim=-1)[:, :, 0]
         means.append(packed.mean(dim=0))
         spreads.append(packed.std(dim=0))
-        seen.append(data.values[:, first + 1 : first + 1 + horizon])
+        seen.append(data.values[:, first + 1 : first + 1 + horizon, : layout.size])
     return Foresight(torch.cat(means), torch.cat(spreads), torch.cat(seen))
 
 

@@ -13,10 +13,11 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from agent.core.protocols import Perception, World, WorldModel
+from agent.core.protocols import Encoder, World, WorldModel
 from agent.core.settings import Settings
 from agent.train.dataset import Dataset
 from agent.train.explore import Explorer
+from agent.train.images import checksum, open_images
 from agent.train.progress import Figures, Ledger, descend
 
 MIX = 1_000_003
@@ -34,13 +35,23 @@ class Fit(Settings):
 
 
 def explore(config: Explorer.Config, world: World, seed: int, ledger: Ledger) -> Dataset:
-    """Return the episodes of an `Explorer`, collected once and kept as `explore`."""
-    kept = ledger.load("explore")
-    if kept is not None:
-        return Dataset.from_tensors(kept[0])
+    """Return the episodes of an `Explorer`, collected once and kept as `explore`.
+
+    Images lie beside the state in a file of their own, which is mapped into memory.
+    """
+    seen = world.sensors != world.sensors.scalars
+    path = ledger.folder / "explore.npy" if seen and ledger.folder else None
+    if not seen or (path and path.exists()):
+        kept = ledger.load("explore")
+        images = open_images(path) if path else None
+        if kept is not None and (images is None or checksum(images) == kept[1]["crc32"]):
+            return Dataset(**kept[0], images=images)
     explorer = Explorer(config, world, seed)
-    dataset = explorer.collect(lambda done, total: ledger.log("explore", done, total, {}))
-    ledger.save("explore", dataset.tensors(), {"transitions": float(dataset.transitions)})
+    dataset = explorer.collect(lambda done, total: ledger.log("explore", done, total, {}), path)
+    figures = {"transitions": float(dataset.transitions)}
+    if dataset.images is not None:
+        figures["crc32"] = float(checksum(dataset.images))
+    ledger.save("explore", dataset.tensors(), figures)
     return dataset
 
 
@@ -50,7 +61,7 @@ def learn_world(learner: Any, dataset: Dataset, horizon: int, ledger: Ledger) ->
     Returns held-out figures over `horizon` ticks, and says so if the latents have collapsed. The
     normaliser of perception is fitted first.
     """
-    learner.perception.fit_normaliser(dataset.values)
+    learner.perception.fit_normaliser(dataset.sample())
     known, held = dataset.split()
     descend(
         "world_model",
@@ -115,7 +126,7 @@ def fit_completion(
 
 def fit_readouts(
     readouts: Any,
-    perception: Perception,
+    perception: Encoder,
     model: WorldModel,
     dataset: Dataset,
     config: Fit,
@@ -143,7 +154,7 @@ def _descend_probe(
     stage: str,
     part: Any,
     loss: Callable[[Tensor, Tensor], Tensor],
-    perception: Perception | Completing,
+    perception: Encoder,
     model: WorldModel,
     known: Dataset,
     config: Fit,
@@ -172,7 +183,7 @@ def _descend_probe(
 def fit_critic(
     critic: Any,
     memory: Any,
-    perception: Perception,
+    perception: Encoder,
     dataset: Dataset,
     intrinsic: Callable[[Tensor, Tensor], Tensor],
     ledger: Ledger,
@@ -205,7 +216,7 @@ def fit_critic(
 
 @torch.no_grad()
 def _imagined(
-    perception: Perception | Completing, model: WorldModel, values: Tensor, commands: Tensor
+    perception: Encoder, model: WorldModel, values: Tensor, commands: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Return latents [n L+1 Z] of sensors, and those imagined from the first [E n L Z]."""
     latents = perception.encode(values)

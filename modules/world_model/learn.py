@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Sequence
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import torch
 from pydantic import Field
@@ -39,6 +39,15 @@ class Encoder(Protocol):
 
     def encode(self, values: Tensor) -> Tensor:
         """Return latents [..., Z] of packed sensors [..., O]; differentiable."""
+        ...
+
+
+@runtime_checkable
+class Augmenting(Protocol):
+    """An encoder that wants to see its sensors changed while it is trained."""
+
+    def augment(self, values: Tensor, seed: int) -> Tensor:
+        """Return sensors [..., O], changed as a function of `seed`."""
         ...
 
 
@@ -150,6 +159,8 @@ class Learner(nn.Module):
         return figures
 
     def _views(self, values: Tensor, commands: Tensor, seed: int) -> Views:
+        if isinstance(self.perception, Augmenting):
+            values = self.perception.augment(values, seed)
         latents = self.perception.encode(values)  # type: ignore[operator]
         targets = latents.detach() if self.config.target == "detached" else latents
         if self.slow is not None:

@@ -27,6 +27,9 @@ from tests.tiny import REACH, ROOT
 FILLED = {"name": "part", "quantity": "fingertip", "limit": 0.3}
 """What stands in for settings without a default."""
 
+HOMES = {("perception", "pixels"): {"use": "reach_pixels"}}
+"""Worlds of the parts that do not fit into `reach`."""
+
 
 def cases(*slots: str) -> list[Any]:
     """Return (slot, name) of every part of the slots, with readable ids."""
@@ -45,6 +48,9 @@ def part(slot: str, name: str) -> dict[str, Any]:
     """Return a config of the part: as used in configs/, else its defaults, gaps filled."""
     for path in sorted((ROOT / "configs").glob("*.yaml")):
         whole = yaml.safe_load(path.read_text())
+        home = whole.get("world", {}).get("use", "reach")
+        if slot != "world" and home != "reach":
+            continue  # settings name sensors of another body
         listed = whole.get({"term": "terms", "guardrail": "guardrails"}.get(slot, slot), {})
         if slot == "objective":
             listed = whole.get("train", {}).get("learner", {}).get("objectives", [])
@@ -65,6 +71,7 @@ def _config(slot: str, name: str) -> Any:
         whole["train"]["learner"]["objectives"] = listed
     else:
         whole[slot] = part(slot, name)
+    whole["world"] = HOMES.get((slot, name), whole["world"])
     if slot != "actor":
         whole["actor"] |= {"samples": 8, "iterations": 1}
     return blueprint(schema.validate(schema.AgentConfig, whole, "contract"))

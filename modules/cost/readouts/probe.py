@@ -16,7 +16,7 @@ from agent.core.settings import Settings
 
 
 class ProbeReadouts(nn.Module):
-    """Reads every sensor's quantity from a latent, in the sensor's unit.
+    """Reads every scalar sensor's quantity from a latent, in the sensor's unit; no images.
 
     Fitted to sensors, never to a simulator's state, on latents that perception encoded and on
     latents imagined from them, so that rollouts are read without bias. `errors` [H+1 O] holds the
@@ -39,7 +39,7 @@ class ProbeReadouts(nn.Module):
     def __init__(self, config: Config, site: Site) -> None:
         """Build untrained probes. Raises KeyError if a compressed quantity does not exist."""
         super().__init__()
-        self.layout, self.horizon = site.sensors, config.horizon
+        self.layout, self.horizon = site.sensors.scalars, config.horizon
         size = self.layout.size
         self._log = [self.layout[name] for name in config.compressed]
         self._where = [(channel.name, where) for channel, where in self.layout.slices()]
@@ -83,7 +83,7 @@ class ProbeReadouts(nn.Module):
 
     def fit_scale(self, values: Tensor) -> None:
         """Take mean, deviation and largest size of sensor values [..., O], before fitting."""
-        flat = self._compress(values).reshape(-1, values.shape[-1])
+        flat = self._compress(values).reshape(-1, self.layout.size)
         self.mean.copy_(flat.mean(dim=0))
         self.scale.copy_(flat.std(dim=0).clamp(min=1e-6))
         self.limit.copy_(flat.abs().amax(dim=0))
@@ -95,14 +95,15 @@ class ProbeReadouts(nn.Module):
     @torch.no_grad()
     def measure(self, latents: Tensor, values: Tensor) -> None:
         """Keep the held-out errors of latents [n H+1 Z], step 0 encoded, against sensors."""
-        self.errors.copy_((self.unpacked(latents) - values).square().mean(dim=0).sqrt())
+        shown = values[..., : self.layout.size]
+        self.errors.copy_((self.unpacked(latents) - shown).square().mean(dim=0).sqrt())
 
     def _probed(self, latents: Tensor) -> Tensor:
         normalised: Tensor = self.linear(latents) + self.probe(latents)
         return normalised
 
     def _compress(self, values: Tensor) -> Tensor:
-        packed = values.clone()
+        packed = values[..., : self.layout.size].clone()
         for where in self._log:
             packed[..., where] = values[..., where].sign() * values[..., where].abs().log1p()
         return packed

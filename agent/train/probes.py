@@ -1,0 +1,60 @@
+"""What a latent kept: linear probes of quantities and of identity, on held-out episodes.
+
+Source: Alain, Bengio (2016), linear classifier probes.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from agent.core.spec import Layout
+from agent.train.dataset import Dataset
+
+STRIDE = 3
+"""Every third tick is probed: neighbours say nearly the same."""
+
+
+@torch.no_grad()
+def kept(known: Dataset, held: Dataset, layout: Layout) -> dict[str, float]:
+    """Return the held-out share of variance of each quantity that is linear in the latent.
+
+    Datasets carry latents behind the scalars of `layout` (`agent.train.recall`).
+    """
+    weights = _fitted(_latents(known, layout), _scalars(known, layout))
+    truth = _scalars(held, layout)
+    error = (_latents(held, layout) @ weights - truth).square()
+    spread = (truth - truth.mean(dim=0)).square()
+    return {
+        channel.name: float(1 - error[:, where].sum() / spread[:, where].sum().clamp(min=1e-12))
+        for channel, where in layout.slices()
+    }
+
+
+@torch.no_grad()
+def told_apart(known: Dataset, held: Dataset, layout: Layout, who: tuple[Tensor, Tensor]) -> float:
+    """Return the share of held-out ticks whose episode's class a linear probe tells.
+
+    `who` are the classes, whole numbers from 0, of the episodes of both datasets.
+    """
+    count = len(range(0, known.ticks + 1, STRIDE))
+    classes, truth = (each.repeat_interleave(count) for each in who)
+    targets = torch.nn.functional.one_hot(classes).float()
+    guess = (_latents(held, layout) @ _fitted(_latents(known, layout), targets)).argmax(dim=1)
+    return float((guess == truth).float().mean())
+
+
+def _fitted(latents: Tensor, targets: Tensor) -> Tensor:
+    """Return the least-squares map of latents to targets."""
+    found: Tensor = torch.linalg.lstsq(latents.double(), targets.double()).solution
+    return found.float()
+
+
+def _latents(data: Dataset, layout: Layout) -> Tensor:
+    """Return latents and a one, [n Z+1]."""
+    latents = data.values[:, ::STRIDE, layout.size :].flatten(0, 1)
+    return torch.cat((latents, torch.ones(len(latents), 1)), dim=1)
+
+
+def _scalars(data: Dataset, layout: Layout) -> Tensor:
+    return data.values[:, ::STRIDE, : layout.size].flatten(0, 1)

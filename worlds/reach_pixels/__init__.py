@@ -1,0 +1,1 @@
+"""The `reach` world, seen by a camera."""

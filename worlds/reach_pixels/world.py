@@ -1,0 +1,111 @@
+"""The `reach` world with a camera above it: the same body, post, trials and physics.
+
+Order of this file, as of every world: constants, the world, its named readings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import Field
+
+from agent.core.messages import Action, Observation
+from agent.core.spec import Channel, Layout
+from worlds.camera import Camera, Frames, History
+from worlds.outages import Outages
+from worlds.reach import world as reach
+from worlds.simulation import Array
+
+DEPTH = 3
+SIZE = 64
+SHADES = {
+    "table": 0.0,
+    "pedestal": 0.25,
+    "post": 0.4,
+    "upper_arm": 0.6,
+    "forearm": 0.8,
+    "fingertip": 1.0,
+}
+"""Greys of the scene: what has to be told apart differs."""
+
+POST_LOW, POST_HIGH = 0.2, 0.55
+STREAM = 4
+"""Keeps draws of looks apart from those of starts, goals, random policies and outages."""
+
+CAMERA = Channel("camera", DEPTH * SIZE * SIZE, "grey", shape=(DEPTH, SIZE, SIZE))
+SENSORS = Layout((*reach.SENSORS.channels, CAMERA))
+
+
+class ReachPixels:
+    """`reach`, and a camera that looks straight down on it: the last 3 frames, 64x64 grey pixels.
+
+    The oldest frame comes first; an episode begins with its first frame three times. The sensors of
+    `reach` are there too, before `camera`: as labels for readouts and guardrails in training. A
+    perception of pixels looks at none of them.
+    """
+
+    class Config(reach.Reach.Config):
+        """Parameters of `reach`; the camera drops out like any other sensor, and is then black.
+
+        With `looks` above 1 the post has one of so many greys, another from episode to episode.
+        """
+
+        looks: int = Field(default=1, ge=1)
+
+    trials = "worlds.reach.trials"
+    sensors = SENSORS
+    actuators = reach.ACTUATORS
+    rate_hz = reach.RATE_HZ
+
+    def __init__(self, config: Config, batch: int) -> None:
+        """Build `batch` copies. Raises NoGraphics if there is no OpenGL here."""
+        self._body = reach.Reach(config.model_copy(update={"dropout": 0.0}), batch)
+        self.batch, self.model, self.simulation = batch, self._body.model, self._body.simulation
+        self._camera = Camera(self.model, "eye", SIZE, SHADES)
+        self._history = History(DEPTH)
+        self._looks, self._post = config.looks, np.full(batch, SHADES["post"])
+        self._outages = Outages(SENSORS, batch, config.dropout, config.outage_ticks)
+
+    def reset(self, seeds: Sequence[int]) -> Observation:
+        """Start one episode per seed, at rest in a random pose clear of the post."""
+        self._outages.reset(seeds)
+        self._post = self.greys()[self.look_of(seeds)]
+        felt = self._body.reset(seeds)
+        return self._observe(felt, self._history.begin(self._look()))
+
+    def step(self, action: Action) -> Observation:
+        """Advance one tick (0.05 s). Raises PhysicsError if the physics becomes unstable."""
+        felt = self._body.step(action)
+        return self._observe(felt, self._history.follow(self._look()))
+
+    def close(self) -> None:
+        """Stop the simulation threads and give the graphics context back."""
+        self._body.close()
+        self._camera.close()
+
+    def readings(self, trace: Array) -> Array:
+        """Return packed sensor values [..., n] of `reach` from raw sensor readings."""
+        return self._body.readings(trace)
+
+    def greys(self) -> Array:
+        """Return the greys that the post may have, [looks]."""
+        if self._looks == 1:
+            return np.array([SHADES["post"]])
+        return np.linspace(POST_LOW, POST_HIGH, self._looks)
+
+    def look_of(self, seeds: Sequence[int]) -> NDArray[np.int64]:
+        """Return which of its greys the post has in the episodes with these seeds, [B]."""
+        draws = [np.random.default_rng((seed, STREAM)).integers(self._looks) for seed in seeds]
+        return np.array(draws, dtype=np.int64)
+
+    def _look(self) -> Frames:
+        return self._camera.look(self.simulation.qpos, {"post": self._post})
+
+    def _observe(self, felt: Observation, frames: Frames) -> Observation:
+        seen = torch.from_numpy(frames.reshape(self.batch, -1)).float()
+        values, valid = self._outages.apply(torch.cat((felt.values, seen), dim=1))
+        return replace(felt, values=values, valid=valid)
