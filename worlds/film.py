@@ -68,6 +68,17 @@ def video(
         part.unlink(missing_ok=True)
 
 
+def film_of(frames: NDArray[np.uint8], path: Path, rate_hz: float) -> None:
+    """Write grey `frames` [T height width] as an H.264 video of even size.
+
+    Raises NoGraphics if ffmpeg is missing.
+    """
+    with _ffmpeg(path, (frames.shape[2], frames.shape[1]), rate_hz) as film:
+        film.send(None)
+        for frame in frames:
+            film.send(np.ascontiguousarray(np.repeat(frame[..., None], 3, axis=-1)))
+
+
 @contextlib.contextmanager
 def _ffmpeg(path: Path, size: tuple[int, int], rate_hz: float) -> Iterator[Any]:
     try:

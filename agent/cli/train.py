@@ -28,7 +28,8 @@ SAVE_EVERY_S = 20.0
 
 STAGES: dict[str, tuple[str, ...]] = {
     "explore": ("seed", "world", "train.explore"),
-    "world_model": ("latent", "perception", "world_model", "train.learner"),
+    "watch": ("latent", "perception", "world_model", "train.watch"),
+    "world_model": ("train.learner",),
     "readouts": ("readouts", "train.readouts"),
     "critic": ("critic", "terms"),
     "to_go": ("goal", "guardrails", "configurator", "train.detours", "train.calibrate.rate"),

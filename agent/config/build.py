@@ -215,10 +215,17 @@ def blueprint(config: AgentConfig) -> Blueprint:
 
 def _objectives(learner: Any) -> tuple[Chosen, ...]:
     """Return what the world model is trained on; other settings of `learner` are its course's."""
-    where = "train.learner.objectives"
     raw = learner if isinstance(learner, dict) else {}
     settings = {k: v for k, v in raw.items() if k == "objectives"}
     listed = validate(Learner.Config, settings, "train.learner").objectives
+    return objectives(listed, "train.learner.objectives")
+
+
+def objectives(listed: list[Part], where: str) -> tuple[Chosen, ...]:
+    """Return the objectives that stand in the config at `where`.
+
+    Raises InputError if none of them trains the predictor.
+    """
     found = tuple(choose("objective", f"{where}.{i}", p) for i, p in enumerate(listed))
     if not any(c.kind.predicts for c in found):
         came = ", ".join(c.use for c in found) or "none at all"

@@ -12,15 +12,18 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 
-from agent.config.build import MARGINS, Blueprint, Mind
+from agent.config.build import MARGINS, Blueprint, Mind, objectives
 from agent.config.schema import validate
 from agent.core.messages import Directive, Mode, Plan, Rollout
 from agent.core.settings import Settings
+from agent.train import videos
 from agent.train.calibrate import Calibrate, calibrate, watched, witnessed
 from agent.train.dataset import Dataset
 from agent.train.detours import Detours, fit_to_go, imagine_moves
@@ -42,9 +45,27 @@ from modules.world_model.learn import Learner
 CALIBRATION_SEEDS = 500_000
 
 
+class Watch(Settings):
+    """What to learn from before acting at all: a folder of `videos`, in windows of `ticks`; or "".
+
+    Objectives that look at commands learn nothing here: there are none.
+    """
+
+    videos: str = ""
+    ticks: int = Field(default=48, ge=1)
+    learner: Learner.Config = Learner.Config(
+        steps=4000,
+        objectives=[
+            {"use": "prediction", "weight": 1.0},
+            {"use": "vicreg", "weight": 1.0, "variance": 1.0, "covariance": 0.2},
+        ],
+    )
+
+
 class Course(Settings):
     """Settings of every stage; `explore` and `calibrate` are the ones that use the world."""
 
+    watch: Watch = Watch()
     explore: Explorer.Config = Explorer.Config()
     learner: Learner.Config = Learner.Config()
     completion: Fit = Fit()
@@ -117,8 +138,10 @@ def understand(blueprint: Blueprint, course: Course, ledger: Ledger) -> Understa
     finally:
         world.close()
     mind = blueprint.assemble()
-    objectives = [c.build(mind.site) for c in blueprint.objectives]
-    learner = Learner(course.learner, mind.perception, mind.world_model, objectives, seed)
+    if course.watch.videos:
+        figures |= {f"watch.{k}": v for k, v in watch(mind, course.watch, ledger, seed).items()}
+    parts = [c.build(mind.site) for c in blueprint.objectives]
+    learner = Learner(course.learner, mind.perception, mind.world_model, parts, seed)
     figures |= learn_world(learner, dataset, course.readouts.horizon, ledger)
     _freeze(mind, "perception", "world_model")
     perception, sensors = recalling(mind.perception, mind.site.sensors), mind.site.sensors
@@ -134,6 +157,27 @@ def understand(blueprint: Blueprint, course: Course, ledger: Ledger) -> Understa
     figures |= {f"rms.{name}": error for name, error in errors.items()}
     figures |= _probe_scores(mind, dataset)
     return Understanding(mind, dataset, figures)
+
+
+def watch(mind: Mind, config: Watch, ledger: Ledger, seed: int) -> Figures:
+    """Train percepts and world model on videos, in place: a joint embedding without actions.
+
+    The predictor is told the middle of every actuator's range at every tick; what commands do, it
+    learns later from those that are really given.
+    """
+    site = mind.site
+    dataset = videos.read(
+        Path(config.videos), site.sensors, site.actuators.size, site.rate_hz, config.ticks
+    )
+    low, high = site.actuators.bounds()
+    dataset.commands[:] = (low + high) / 2
+    parts = [
+        c.build(site)
+        for c in objectives(config.learner.objectives, "train.watch.learner.objectives")
+    ]
+    learner = Learner(config.learner, mind.perception, mind.world_model, parts, seed)
+    found = learn_world(learner, dataset, config.learner.horizon, ledger, "watch")
+    return found | {"frames": float(dataset.transitions + len(dataset))}
 
 
 def watchful(blueprint: Blueprint, mind: Mind, course: Course, dataset: Dataset) -> Mind:

@@ -55,7 +55,9 @@ def explore(config: Explorer.Config, world: World, seed: int, ledger: Ledger) ->
     return dataset
 
 
-def learn_world(learner: Any, dataset: Dataset, horizon: int, ledger: Ledger) -> Figures:
+def learn_world(
+    learner: Any, dataset: Dataset, horizon: int, ledger: Ledger, stage: str = "world_model"
+) -> Figures:
     """Train perception and world model through `learner` (`modules.world_model.learn.Learner`).
 
     Returns held-out figures over `horizon` ticks, and says so if the latents have collapsed. The
@@ -64,7 +66,7 @@ def learn_world(learner: Any, dataset: Dataset, horizon: int, ledger: Ledger) ->
     learner.perception.fit_normaliser(dataset.sample())
     known, held = dataset.split()
     descend(
-        "world_model",
+        stage,
         learner.config.steps,
         lambda index: learner.step(index, known),
         learner,
@@ -74,7 +76,7 @@ def learn_world(learner: Any, dataset: Dataset, horizon: int, ledger: Ledger) ->
     figures: Figures = learner.evaluate(held, horizon)
     if figures["collapsed"]:
         ledger.say(
-            f"  warning: world_model: the latents collapsed (effective_rank"
+            f"  warning: {stage}: the latents collapsed (effective_rank"
             f" {figures['effective_rank']:.2g}, deviation_mean {figures['deviation_mean']:.2g});"
             f" add or weigh up vicreg or sigreg in train.learner.objectives"
         )
