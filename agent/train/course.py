@@ -68,7 +68,7 @@ def train(blueprint: Blueprint, ledger: Ledger) -> Trained:
     Raises InputError if the config's `train` section does not fit.
     """
     course: Course = validate(Course, blueprint.config.train, "train")
-    seed, begin = blueprint.config.seed, time.monotonic()
+    seed, begin, busy = blueprint.config.seed, time.monotonic(), time.process_time()
     world = blueprint.world(explorer_batch(course.explore))
     figures: Figures = {}
     try:
@@ -105,6 +105,7 @@ def train(blueprint: Blueprint, ledger: Ledger) -> Trained:
     figures |= {f"calibrate.{k}": v for k, v in measured.items()}
     figures["transitions"] = float(dataset.transitions + gathered)
     figures["train_s"] = time.monotonic() - begin
+    figures["train_cpu_s"] = time.process_time() - busy
     return Trained(tensors, figures)
 
 
