@@ -31,6 +31,8 @@ train-all: $(READY)  ## train the shipped checkpoints again (four trainings, abo
 	for seed in 0 1 2; do $(BIN)/python run_agent.py train configs/reach.yaml --seed $$seed \
 	  --json docs/results/train-reach-seed$$seed.json || exit 1; done
 	$(BIN)/python run_agent.py train configs/reach-filter.yaml --json docs/results/train-reach-filter-seed0.json
+	for seed in 0 1 2; do $(BIN)/python run_agent.py train configs/reach-pixels.yaml --seed $$seed \
+	  --json docs/results/train-reach-pixels-seed$$seed.json || exit 1; done
 
 bench: $(READY)  ## measure what docs/results/ holds (about a quarter of an hour)
 	$(BIN)/python run_agent.py eval configs/reach.yaml --episodes 200 --json docs/results/eval-reach.json
@@ -40,6 +42,13 @@ bench: $(READY)  ## measure what docs/results/ holds (about a quarter of an hour
 	  world.dropout=0.05 eval.oracle_episodes=0 --json docs/results/eval-dropout-state.json
 	$(BIN)/python run_agent.py eval configs/reach-filter.yaml --episodes 100 \
 	  world.dropout=0.05 eval.oracle_episodes=0 --json docs/results/eval-dropout-filter.json
+	$(BIN)/python run_agent.py eval configs/reach-pixels.yaml --episodes 200 --json docs/results/eval-reach-pixels.json
+	$(BIN)/python run_agent.py bench pixels configs/reach-pixels.yaml --checkpoint checkpoints/reach-pixels-seed0.safetensors train.explore.episodes=64 \
+	  --json docs/results/pixels-probes.json --out docs/results/pixels.svg
+	$(BIN)/python run_agent.py bench pixels configs/reach-pixels.yaml world.looks=3 train.explore.episodes=192 train.learner.steps=2000 --json docs/results/pixels-plain.json
+	$(BIN)/python run_agent.py bench pixels configs/reach-pixels.yaml world.looks=3 train.explore.episodes=192 train.learner.steps=2000 perception.augment.shift=4 --json docs/results/pixels-shift.json
+	$(BIN)/python run_agent.py bench pixels configs/reach-pixels.yaml world.looks=3 train.explore.episodes=192 train.learner.steps=2000 perception.augment.brightness=40 perception.augment.contrast=0.3 \
+	  --json docs/results/pixels-photometric.json
 	$(BIN)/python run_agent.py bench tick --json docs/results/bench-tick.json
 	$(BIN)/python run_agent.py bench foresight configs/reach.yaml --json docs/results/foresight.json \
 	  --out docs/results/foresight.svg

@@ -62,9 +62,9 @@ def main(options: argparse.Namespace) -> int:
     taken: list[str] = []
     with Bar(folder / "metrics.jsonl") as bar:
         trained = train(found, _ledger(folder, stage_hashes(found.resolved()), bar, taken))
-    seconds = trained.figures.pop("train_s")
+    seconds, busy = trained.figures.pop("train_s"), trained.figures.pop("train_cpu_s")
     if not taken:
-        trained.figures["train_s"] = seconds
+        trained.figures.update(train_s=seconds, train_cpu_s=busy)
     about = _about(found, digest, trained)
     fingerprint = checkpoint.save(target, trained.tensors, about)
     for name, value in sorted(trained.figures.items()):

@@ -109,7 +109,7 @@ def train(blueprint: Blueprint, ledger: Ledger) -> Trained:
     Raises InputError if the config's `train` section does not fit.
     """
     course = course_of(blueprint)
-    seed, begin = blueprint.config.seed, time.monotonic()
+    seed, begin, busy = blueprint.config.seed, time.monotonic(), time.process_time()
     understood = understand(blueprint, course, ledger)
     mind, dataset, figures = understood.mind, understood.dataset, understood.figures
     figures |= {
@@ -125,6 +125,7 @@ def train(blueprint: Blueprint, ledger: Ledger) -> Trained:
     figures |= {f"calibrate.{k}": v for k, v in measured.items()}
     figures["transitions"] = float(dataset.transitions + gathered)
     figures["train_s"] = time.monotonic() - begin
+    figures["train_cpu_s"] = time.process_time() - busy
     return Trained(tensors, figures, dataset)
 
 

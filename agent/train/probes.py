@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from agent.core.spec import Layout
-from agent.train.dataset import Dataset
+from agent.train.dataset import HELD_OUT, Dataset
 
 STRIDE = 3
 """Every third tick is probed: neighbours say nearly the same."""
@@ -22,23 +22,31 @@ def kept(known: Dataset, held: Dataset, layout: Layout) -> dict[str, float]:
     Datasets carry latents behind the scalars of `layout` (`agent.train.recall`).
     """
     weights = _fitted(_latents(known, layout), _scalars(known, layout))
-    truth = _scalars(held, layout)
-    error = (_latents(held, layout) @ weights - truth).square()
-    spread = (truth - truth.mean(dim=0)).square()
+    return explained(_latents(held, layout) @ weights, _scalars(held, layout), layout)
+
+
+def explained(read: Tensor, truth: Tensor, layout: Layout) -> dict[str, float]:
+    """Return the share of each quantity's variance that `read` [n O] explains of `truth`.
+
+    What never changed is left out.
+    """
+    error, spread = (read - truth).square(), (truth - truth.mean(dim=0)).square()
     return {
-        channel.name: float(1 - error[:, where].sum() / spread[:, where].sum().clamp(min=1e-12))
+        channel.name: float(1 - error[:, where].sum() / spread[:, where].sum())
         for channel, where in layout.slices()
+        if bool(spread[:, where].any())
     }
 
 
 @torch.no_grad()
-def told_apart(known: Dataset, held: Dataset, layout: Layout, who: tuple[Tensor, Tensor]) -> float:
+def told_apart(known: Dataset, held: Dataset, layout: Layout, who: Tensor) -> float:
     """Return the share of held-out ticks whose episode's class a linear probe tells.
 
-    `who` are the classes, whole numbers from 0, of the episodes of both datasets.
+    `who` [N] are the classes, whole numbers from 0, of the episodes before they were split.
     """
     count = len(range(0, known.ticks + 1, STRIDE))
-    classes, truth = (each.repeat_interleave(count) for each in who)
+    out = torch.arange(len(who)) % HELD_OUT == HELD_OUT - 1
+    classes, truth = (who[which].repeat_interleave(count) for which in (~out, out))
     targets = torch.nn.functional.one_hot(classes).float()
     guess = (_latents(held, layout) @ _fitted(_latents(known, layout), targets)).argmax(dim=1)
     return float((guess == truth).float().mean())

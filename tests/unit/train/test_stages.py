@@ -288,6 +288,7 @@ def test_the_course_makes_everything_a_checkpoint_needs(trained: Trained, plans:
     assert figures["transitions"] == 32 * 96 + 2 * 8 * 6 * 12
     for name in (
         "train_s",
+        "train_cpu_s",
         "effective_rank",
         "collapsed",
         "predictability",

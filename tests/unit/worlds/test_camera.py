@@ -110,3 +110,18 @@ def test_the_oracle_does_not_draw_every_candidate() -> None:
     found = blueprint(schema.load(REACH.with_name("reach-pixels.yaml")))
     with pytest.raises(InputError, match=r"with a camera; set eval.oracle_episodes=0"):
         oracle(found, found.assemble().tensors(), [0], 1)
+
+
+def test_the_post_may_look_different_in_every_episode() -> None:
+    made = ReachPixels(ReachPixels.Config(looks=3), 6)
+    looks = made.look_of(range(6))
+    assert set(looks.tolist()) == {0, 1, 2}
+    shown = frames(made.reset(range(6)).values)[:, -1]
+    greys = shown[:, SIZE // 2 - 2, int((0.44 / 1.2 + 0.5) * SIZE)]
+    expected = torch.from_numpy(255 * made.greys()[looks]).float()
+    assert bool(((greys - expected).abs() < 3).sum() >= 4), "but where an arm hides it"
+    alone = ReachPixels(ReachPixels.Config(looks=3), 1)
+    for seed in range(6):
+        assert torch.equal(frames(alone.reset([seed]).values)[0, -1], shown[seed])
+    made.close()
+    alone.close()
