@@ -46,7 +46,10 @@ class Simulation:
         self.trace: Array = np.zeros((batch, substeps, model.nsensordata))
 
     def place(self, qpos: Array, qvel: Array | None = None) -> None:
-        """Put the copies at joint positions `qpos` [B, nq] at time zero, at rest or at `qvel`."""
+        """Put the copies at joint positions `qpos` [B, nq], at time zero.
+
+        `qvel` [B, nv] are their velocities; without, they are at rest.
+        """
         data = self._data[0]
         for row, pose in enumerate(qpos):
             mujoco.mj_resetData(self.model, data)

@@ -187,8 +187,10 @@ class Rollout:
     """Imagined futures: what the world model says candidate actions lead to.
 
     Shapes: `start` [B Z], `actions` [B K H A], `latents` [E B K H Z]. Step h is the state
-    *after* action h. A model with a latent variable draws M futures from each of its networks; E
-    counts them all, so that costs, risk and guardrails see every one. `quantities` maps a readout name to [E B K H n], in the sensor's unit.
+    *after* action h. `quantities` maps a
+    readout name to [E B K H n], in the sensor's unit. A model with a latent variable draws M
+    futures from each of its networks; E counts them all, so that costs, attitudes to risk and
+    guardrails see every one.
     """
 
     start: Tensor

@@ -177,7 +177,7 @@ class JEPA(nn.Module):
         """
         if self.latent_variable is not None:
             ahead = self.imagine(latent, command[:, None, None]).latents[:, :, 0, 0]
-            ahead = ahead.unflatten(0, (self.ensemble, -1))
+            ahead = ahead.reshape(self.ensemble, -1, *ahead.shape[1:])
             spread = ahead.var(dim=0).mean(dim=0).sum(dim=-1).sqrt() * self.spread_scale
             told = ahead.mean(dim=0).var(dim=0, correction=0).sum(dim=-1).sqrt()
             return Forecast(ahead.mean(dim=(0, 1)), spread, told)
@@ -213,7 +213,8 @@ class JEPA(nn.Module):
         """Return the next states [E M n Z], M draws being rows of the networks' batch."""
         known = torch.cat((states, scaled, z), dim=-1).flatten(1, 2)
         change = self.third(F.silu(self.second(F.silu(self.first(known)))))
-        return states + change.view(states.shape)
+        ahead: Tensor = states + change.view(states.shape)
+        return ahead
 
     def _shares(self, horizon: int, draws: int) -> Tensor:
         """Return where each draw stands in the prior at each tick, [H M] in (0, 1).

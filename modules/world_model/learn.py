@@ -164,11 +164,11 @@ class Learner(nn.Module):
             with torch.no_grad():
                 targets = self.slow.encode(values)  # type: ignore[operator]
         scaled = (commands - self.model.centre) / self.model.extent
-        predicted, nats = self._predicted(latents, commands, targets.detach())
+        predicted, nats = self._predicted(latents, commands, targets.detach(), seed)
         return Views(latents, targets, predicted, scaled, seed), nats
 
     def _predicted(
-        self, latents: Tensor, commands: Tensor, targets: Tensor
+        self, latents: Tensor, commands: Tensor, targets: Tensor, seed: int
     ) -> tuple[Tensor, Tensor]:
         """Return every network's own trajectory from the first of latents [n L+1 Z], as [n L Z].
 
@@ -184,7 +184,7 @@ class Learner(nn.Module):
             if model.latent_variable is not None:
                 ahead = functools.partial(model.step, states, move)
                 z, nats = model.latent_variable.infer(
-                    states, model.scaled(move), after[:, :, h + 1], ahead
+                    states, model.scaled(move), after[:, :, h + 1], ahead, seed * MIX + h
                 )
                 carried.append(nats)
             states = model.step(states, move, z)
@@ -200,7 +200,9 @@ class Learner(nn.Module):
         states, moves = latents[:, :-1], self.model.scaled(commands)
 
         def ahead(z: Tensor) -> Tensor:
-            rows = (t.flatten(0, 1).expand(self.model.ensemble, -1, -1) for t in (states, commands, z))
+            rows = (
+                t.flatten(0, 1).expand(self.model.ensemble, -1, -1) for t in (states, commands, z)
+            )
             return self.model.step(*rows).mean(dim=0).view_as(states)
 
         return float(variable.infer(states, moves, latents[:, 1:], ahead)[1].mean())

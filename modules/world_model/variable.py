@@ -28,11 +28,12 @@ class LatentVariable(Protocol):
     draws: int
 
     def infer(
-        self, states: Tensor, actions: Tensor, after: Tensor, step: Step
+        self, states: Tensor, actions: Tensor, after: Tensor, step: Step, seed: int | None = None
     ) -> tuple[Tensor, Tensor]:
         """Return z that explains `after` [... Z], and the nats [...] that it carries.
 
-        `step(z)` predicts the next states. Only the part's own weights and z get gradients.
+        `step(z)` predicts the next states. Whoever blurs z in training draws the noise from `seed`;
+        without one there is none. Only the part's own weights get gradients.
         """
         ...
 
@@ -45,5 +46,5 @@ class LatentVariable(Protocol):
         ...
 
     def sweep(self, states: Tensor, actions: Tensor) -> tuple[Tensor, Tensor]:
-        """Return C values to try, z [C ... D], and what each costs in nats above the cheapest."""
+        """Return C values to try, z [C ... D], and -log of the prior's share of each, [C ...]."""
         ...

@@ -45,6 +45,9 @@ def part(slot: str, name: str) -> dict[str, Any]:
     """Return a config of the part: as used in configs/, else its defaults, gaps filled."""
     for path in sorted((ROOT / "configs").glob("*.yaml")):
         whole = yaml.safe_load(path.read_text())
+        home = whole.get("world", {}).get("use", "reach")
+        if slot != "world" and home != "reach":
+            continue  # settings name sensors of another body
         listed = whole.get({"term": "terms", "guardrail": "guardrails"}.get(slot, slot), {})
         if slot == "objective":
             listed = whole.get("train", {}).get("learner", {}).get("objectives", [])
@@ -60,6 +63,8 @@ def _config(slot: str, name: str) -> Any:
     whole = base()
     if slot in ("term", "guardrail"):
         whole[f"{slot}s"] = [part(slot, name)]
+    elif slot == "latent_variable":
+        whole["world_model"][slot] = part(slot, name)
     elif slot == "objective":
         listed = [{"use": "prediction"}, part(slot, name)]
         whole["train"]["learner"]["objectives"] = listed
@@ -95,6 +100,8 @@ def built(slot: str, name: str) -> Any:
         if isinstance(found, nn.Module):
             stir(found, torch.Generator().manual_seed(7))
         return found
+    if slot == "latent_variable":
+        return made.world_model.latent_variable
     if slot == "term":
         return made.terms[0]
     return made.rails[0] if slot == "guardrail" else getattr(made, slot)

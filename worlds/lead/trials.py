@@ -21,6 +21,9 @@ EVALUATION_SEEDS = 1_000_000
 TOLERANCE_M = 0.3
 HOLD_TICKS = 10
 SPEED_LIMIT_M_S = 2.0
+APPROACH_M = 0.3
+"""How far before the fork the lead car is when futures are imagined."""
+CAR_M = 0.4
 
 
 def tasks(seeds: Sequence[int]) -> Task:
@@ -97,4 +100,14 @@ class Scorer:
         )
 
 
-__all__ = ["EVALUATION_SEEDS", "Score", "Scorer", "tasks"]
+def road(values: torch.Tensor) -> torch.Tensor:
+    """Return where the lead car is, [... 2] in metres from the fork, by sensors [... O]."""
+    return values[..., 0:2] + values[..., 4:6]
+
+
+def before_fork(values: torch.Tensor) -> torch.Tensor:
+    """Return the last tick [n] of episodes [n T O] with the lead car 0.3 m before the fork."""
+    return (road(values)[..., 0] <= -APPROACH_M).sum(dim=1) - 1
+
+
+__all__ = ["EVALUATION_SEEDS", "Score", "Scorer", "before_fork", "road", "tasks"]

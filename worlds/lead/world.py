@@ -31,9 +31,7 @@ SENSORS = Layout(
         Channel("gap", 1, "m"),
     )
 )
-ACTUATORS = Layout(
-    (Channel("drive", 2, "m/s", (0.0, -SIDEWAYS_M_S), (FORWARD_M_S, SIDEWAYS_M_S)),)
-)
+ACTUATORS = Layout((Channel("drive", 2, "m/s", (0.0, -SIDEWAYS_M_S), (FORWARD_M_S, SIDEWAYS_M_S)),))
 
 
 class Lead:
@@ -92,7 +90,7 @@ class Lead:
         return trace[..., self._columns]
 
     def packed(self, trace: Array) -> torch.Tensor:
-        """Return what the sensors show [N O] after physics steps with readings [N, substeps, ...]."""
+        """Return what the sensors show [N O] after the steps of a tick, [N, substeps, ...]."""
         return torch.from_numpy(self.readings(trace[:, -1]).astype(np.float32))
 
     def _observe(self, first: bool) -> Observation:
@@ -110,7 +108,7 @@ def start(seed: int) -> tuple[Array, Array]:
     In order: the car's x and y, the lead car's x and y, the driver's choice (+1 left, -1 right).
     """
     rng = np.random.default_rng((seed, 0))
-    lead = rng.uniform(-3.0, -2.0)
+    lead = rng.uniform(-2.5, -0.8)
     car = lead - rng.uniform(0.9, 2.0)
     side, speed, choice = rng.uniform(-0.3, 0.3), rng.uniform(0.8, 1.2), rng.choice((-1.0, 1.0))
     return np.array([car, side, lead, 0.0, choice]), np.array([0.0, 0.0, speed, 0.0, 0.0])

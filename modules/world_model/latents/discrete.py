@@ -28,9 +28,9 @@ class Discrete(nn.Module):
     """
 
     class Config(Settings):
-        """`codes` K; `price` of a nat, in mean squared latent error; `weight` of learning the prior.
+        """`codes` K; `price` of a nat, in mean squared latent error; `weight` of the prior's loss.
 
-        An imagination samples `draws` futures per member. `width` of the prior's hidden layers.
+        An imagination samples `draws` futures per network. `width` of the prior's hidden layers.
         """
 
         codes: int = Field(default=4, ge=1)
@@ -52,7 +52,7 @@ class Discrete(nn.Module):
         )
 
     def infer(
-        self, states: Tensor, actions: Tensor, after: Tensor, step: Step
+        self, states: Tensor, actions: Tensor, after: Tensor, step: Step, seed: int | None = None
     ) -> tuple[Tensor, Tensor]:
         """Return the code of least energy and price, one-hot [... K], and its nats [...]."""
         states = states.detach()
