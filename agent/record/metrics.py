@@ -29,9 +29,9 @@ def rows(episode: int, tick: Tick, header: Mapping[str, Any]) -> list[Row]:
     `header` is the run's: its `terms` and `guardrails` give the names. Columns: energies
     (`energy`, `anticipation`, `term.NAME`), `surprise`, `uncertainty`, `nearest` (distance to the
     nearest memory, latent units), `spread` and `z_spread` (of the forecast), the plan's
-    `plan_energy`, `plan_ms`, `evaluations`, `violation`, `tempted` (violation of the refused plan), the verdict's
-    `ruling`, `guardrail`, `predicted`, `margin`, `reason`, and `ms.MODULE`. A column whose message
-    is missing, because a module failed, is None.
+    `plan_energy`, `plan_ms`, `evaluations`, `violation`, `tempted` (violation of the refused plan),
+    the verdict's `ruling`, `guardrail`, `predicted`, `margin`, `reason`, and `ms.MODULE`. A column
+    whose message is missing, because a module failed, is None.
     """
     said = tick.messages
     verdict = said.get(Verdict)

@@ -35,7 +35,7 @@ class Discrete(nn.Module):
 
         codes: int = Field(default=4, ge=1)
         draws: int = Field(default=4, ge=1)
-        price: float = Field(default=0.01, ge=0)
+        price: float = Field(default=0.002, ge=0)
         weight: float = Field(default=0.1, gt=0)
         width: int = Field(default=64, ge=1)
 
