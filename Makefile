@@ -46,8 +46,7 @@ bench: $(READY)  ## measure what docs/results/ holds (about a quarter of an hour
 	  --out docs/results/foresight.svg
 	$(BIN)/python run_agent.py eval configs/lead.yaml --episodes 200 --json docs/results/eval-lead.json
 	$(BIN)/python run_agent.py bench futures configs/lead.yaml train.learner.steps=5000 train.readouts.steps=1000 \
-	  --json docs/results/futures.json \
-	  --out docs/results/futures.svg
+	  --json docs/results/futures.json --out docs/results/futures.svg
 	$(BIN)/python run_agent.py energy configs/lead.yaml --json docs/results/energy-lead.json \
 	  --out docs/results/energy-lead.svg
 	$(BIN)/python run_agent.py energy configs/reach.yaml --json docs/results/energy-reach.json \
