@@ -27,12 +27,13 @@ $(READY): requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
 	touch $(READY)
 
-train-all: $(READY)  ## train the shipped checkpoints again (four trainings, about 7 minutes each)
+train-all: $(READY)  ## train the shipped checkpoints again (five trainings, up to 7 minutes each)
 	for seed in 0 1 2; do $(BIN)/python run_agent.py train configs/reach.yaml --seed $$seed \
 	  --json docs/results/train-reach-seed$$seed.json || exit 1; done
 	$(BIN)/python run_agent.py train configs/reach-filter.yaml --json docs/results/train-reach-filter-seed0.json
 	for seed in 0 1 2; do $(BIN)/python run_agent.py train configs/reach-pixels.yaml --seed $$seed \
 	  --json docs/results/train-reach-pixels-seed$$seed.json || exit 1; done
+	$(BIN)/python run_agent.py train configs/lead.yaml --json docs/results/train-lead-seed0.json
 
 bench: $(READY)  ## measure what docs/results/ holds (about a quarter of an hour)
 	$(BIN)/python run_agent.py eval configs/reach.yaml --episodes 200 --json docs/results/eval-reach.json
@@ -52,6 +53,13 @@ bench: $(READY)  ## measure what docs/results/ holds (about a quarter of an hour
 	$(BIN)/python run_agent.py bench tick --json docs/results/bench-tick.json
 	$(BIN)/python run_agent.py bench foresight configs/reach.yaml --json docs/results/foresight.json \
 	  --out docs/results/foresight.svg
+	$(BIN)/python run_agent.py eval configs/lead.yaml --episodes 200 --json docs/results/eval-lead.json
+	$(BIN)/python run_agent.py bench futures configs/lead.yaml train.learner.steps=5000 train.readouts.steps=1000 \
+	  --json docs/results/futures.json --out docs/results/futures.svg
+	$(BIN)/python run_agent.py energy configs/lead.yaml --json docs/results/energy-lead.json \
+	  --out docs/results/energy-lead.svg
+	$(BIN)/python run_agent.py energy configs/reach.yaml --json docs/results/energy-reach.json \
+	  --out docs/results/energy-reach.svg
 
 results: $(READY)  ## write the tables of README and the guide from docs/results/
 	$(BIN)/python -c 'from agent.report import recipes, results; results.fill(); recipes.fill()'

@@ -69,7 +69,7 @@ class Oracle:
         """Return the true next latent, without spread."""
         percept, action = inbox[Percept], inbox[Action]
         ahead = self.imagine(percept.latent, action.command[:, None, None]).latents[0, :, 0, 0]
-        return Forecast(ahead, torch.full((len(ahead),), 1e-3))
+        return Forecast(ahead, torch.full((len(ahead),), 1e-3), torch.zeros(len(ahead)))
 
     def _rows(self, state: Tensor) -> list[int]:
         now = self._perception.encode(self._world.packed(self._world.simulation.trace))

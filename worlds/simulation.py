@@ -45,12 +45,17 @@ class Simulation:
         self.state: Array = np.zeros((batch, mujoco.mj_stateSize(model, FULL)))
         self.trace: Array = np.zeros((batch, substeps, model.nsensordata))
 
-    def place(self, qpos: Array) -> None:
-        """Put the copies at joint positions `qpos` [B, nq] at rest, at time zero."""
+    def place(self, qpos: Array, qvel: Array | None = None) -> None:
+        """Put the copies at joint positions `qpos` [B, nq], at time zero.
+
+        `qvel` [B, nv] are their velocities; without, they are at rest.
+        """
         data = self._data[0]
         for row, pose in enumerate(qpos):
             mujoco.mj_resetData(self.model, data)
             data.qpos[:] = pose
+            if qvel is not None:
+                data.qvel[:] = qvel[row]
             mujoco.mj_forward(self.model, data)
             mujoco.mj_getState(self.model, data, self.state[row], FULL)
             self.trace[row] = data.sensordata

@@ -17,9 +17,10 @@ COMMANDS: dict[str, str] = {
     "run": "live one or more episodes with shipped weights (the default)",
     "train": "learn world model, readouts, critic, policy and margins from nothing; resumable",
     "eval": "measure success, violations and latency over episodes and training seeds",
+    "energy": "measure and draw how well a world model tells true futures from false ones",
     "check": "validate config and wiring; print graph and schedule; write wiring.svg",
     "report": "write the report of a run folder again",
-    "bench": "measure: `bench tick`, `foresight`, `objectives` or `learning`",
+    "bench": "measure one thing: `bench tick`, `foresight`, `objectives`, ...",
     "doctor": "say what is installed, what is missing and what to type",
     "list": "list every module, term, guardrail and world",
 }
@@ -62,6 +63,9 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--mode", type=int, choices=(1, 2), help="1 reactive, 2 deliberate")
     top.add_argument("--checkpoint", type=Path, action="append", metavar="FILE")
     top.add_argument("--out", type=Path, metavar="PATH", help="train: checkpoint; run: folder")
+    top.add_argument(
+        "--temperature", type=float, metavar="T", help="energy: soft minimum over z; 0 is the least"
+    )
     top.add_argument("--fresh", action="store_true", help="train: forget an interrupted training")
     top.add_argument("--debug", action="store_true", help="show the traceback of a fault")
     return top

@@ -123,11 +123,15 @@ class Blueprint:
     terms: tuple[Chosen, ...]
     guardrails: tuple[Chosen, ...]
     objectives: tuple[Chosen, ...]
+    latent_variable: Chosen | None = None
 
     def resolved(self) -> dict[str, Any]:
         """Return the config with every default written out: what a run's log carries."""
         whole = self.config.model_dump()
         whole |= {slot: chosen.resolved() for slot, chosen in self.singles.items()}
+        if self.latent_variable is not None:
+            named = {"latent_variable": self.latent_variable.resolved()}
+            whole["world_model"] = whole["world_model"] | named
         whole["terms"] = [c.resolved() for c in self.terms]
         whole["guardrails"] = [c.resolved() for c in self.guardrails]
         learner = whole["train"].get("learner", {})
@@ -159,8 +163,9 @@ class Blueprint:
         site = Site(
             sensors, actuators, kind.rate_hz, self.config.latent, goal, seed=self.config.seed
         )
+        hidden = () if self.latent_variable is None else (self.latent_variable.build(site),)
         learned = {
-            slot: self.singles[slot].build(site)
+            slot: self.singles[slot].build(site, *(hidden if slot == "world_model" else ()))
             for slot in ("perception", "world_model", "readouts", "critic")
         }
         _fill(learned, tensors)
@@ -202,14 +207,18 @@ class Blueprint:
 
 def blueprint(config: AgentConfig) -> Blueprint:
     """Find every part a config names and check its settings. Raises InputError at a fault."""
+    singles = {slot: choose(slot, slot, getattr(config, slot)) for slot in SINGLES}
+    hidden = getattr(singles["world_model"].settings, "latent_variable", None)
+    where = "world_model.latent_variable"
     return Blueprint(
         config=config,
-        singles={slot: choose(slot, slot, getattr(config, slot)) for slot in SINGLES},
+        singles=singles,
         terms=tuple(choose("term", f"terms.{i}", p) for i, p in enumerate(config.terms)),
         guardrails=tuple(
             choose("guardrail", f"guardrails.{i}", p) for i, p in enumerate(config.guardrails)
         ),
         objectives=_objectives(config.train.get("learner")),
+        latent_variable=None if hidden is None else choose("latent_variable", where, hidden),
     )
 
 

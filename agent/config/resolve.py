@@ -22,6 +22,7 @@ SLOTS: dict[str, str] = {
     "perception": "modules/perception",
     "world_model": "modules/world_model",
     "objective": "modules/world_model/objectives",
+    "latent_variable": "modules/world_model/latents",
     "cost": "modules/cost",
     "term": "modules/cost/terms",
     "guardrail": "modules/cost/guardrails",
@@ -48,6 +49,7 @@ OFFERS: dict[str, tuple[str, ...]] = {
     "readouts": ("read", "error"),
     "critic": ("anticipate",),
     "objective": ("predicts",),
+    "latent_variable": ("infer", "penalty", "sample", "sweep"),
 }
 """Slot → what a class in it must have; see `agent.core.protocols`."""
 

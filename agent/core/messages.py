@@ -2,7 +2,8 @@
 
 Axes: `B` agents in lock-step, `K` candidate plans, `H` horizon in ticks, `A` action,
 `O` packed sensors, `S` sensors, `Z` latent, `G` goal, `T` cost terms, `R` guardrails,
-`N` recollected states, `E` ensemble members. Energies are scalars; lower is better.
+`N` recollected states, `E` ensemble members, `M` draws of the world model's latent variable z,
+folded into `E` in a rollout. Energies are scalars; lower is better.
 
 Source: LeCun (2022), "A Path Towards Autonomous Machine Intelligence", sec. 3.
 """
@@ -156,10 +157,15 @@ class Action:
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """The predicted next percept and its spread over members, given the action that went out."""
+    """The predicted next percept and its spread, given the action that went out.
+
+    `spread`: what the model does not know, over members. `z_spread`: what nobody can know from the
+    present, over draws of the latent variable; 0 without one.
+    """
 
     latent: Tensor = tensor("B", "Z")
     spread: Tensor = tensor("B", low=0.0)
+    z_spread: Tensor = tensor("B", low=0.0)
 
 
 Message = (
@@ -181,7 +187,10 @@ class Rollout:
     """Imagined futures: what the world model says candidate actions lead to.
 
     Shapes: `start` [B Z], `actions` [B K H A], `latents` [E B K H Z]. Step h is the state
-    *after* action h. `quantities` maps a readout name to [E B K H n], in the sensor's unit.
+    *after* action h. `quantities` maps a
+    readout name to [E B K H n], in the sensor's unit. A model with a latent variable draws M
+    futures from each of its networks; E counts them all, so that costs, attitudes to risk and
+    guardrails see every one.
     """
 
     start: Tensor

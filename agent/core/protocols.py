@@ -100,7 +100,10 @@ class Perception(Module, Encoder, Protocol):
 
 
 class WorldModel(Module, Protocol):
-    """Predicts latents under actions. Source: LeCun (2022) sec. 4."""
+    """Predicts latents under actions. Source: LeCun (2022) sec. 4.
+
+    `members` is E of the rollouts it imagines, draws of a latent variable included.
+    """
 
     members: int
 

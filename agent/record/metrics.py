@@ -28,10 +28,10 @@ def rows(episode: int, tick: Tick, header: Mapping[str, Any]) -> list[Row]:
 
     `header` is the run's: its `terms` and `guardrails` give the names. Columns: energies
     (`energy`, `anticipation`, `term.NAME`), `surprise`, `uncertainty`, `nearest` (distance to the
-    nearest memory, latent units), `spread` (of the forecast), the plan's `plan_energy`,
-    `plan_ms`, `evaluations`, `violation`, `tempted` (violation of the refused plan), the verdict's
-    `ruling`, `guardrail`, `predicted`, `margin`, `reason`, and `ms.MODULE`. A column whose message
-    is missing, because a module failed, is None.
+    nearest memory, latent units), `spread` and `z_spread` (of the forecast), the plan's
+    `plan_energy`, `plan_ms`, `evaluations`, `violation`, `tempted` (violation of the refused plan),
+    the verdict's `ruling`, `guardrail`, `predicted`, `margin`, `reason`, and `ms.MODULE`. A column
+    whose message is missing, because a module failed, is None.
     """
     said = tick.messages
     verdict = said.get(Verdict)
@@ -55,6 +55,7 @@ def _row(i: int, episode: int, tick: Tick, header: Mapping[str, Any]) -> Row:
         "uncertainty": percept and _at(percept.uncertainty, i),
         "nearest": past and _nearest(past, i),
         "spread": forecast and _at(forecast.spread, i),
+        "z_spread": forecast and _at(forecast.z_spread, i),
         "mode": directive and int(directive.mode[i]),
         "horizon": directive and directive.horizon,
         "plan_energy": plan and _at(plan.energy, i),

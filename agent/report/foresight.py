@@ -58,6 +58,8 @@ def surprise(life: Life) -> str:
         left, right = figure.subplots(1, 2)
         left.plot(life.time_s[1:], miss, color=INK, lw=1.2, label="distance to what came")
         left.plot(life.time_s[1:], life.spread[:-1], color=AMBER, lw=1.2, label="announced spread")
+        if life.z_spread.size and np.nanmax(life.z_spread, initial=0.0) > 0:
+            left.plot(life.time_s[1:], life.z_spread[:-1], color=BLUE, lw=1.2, label="spread of z")
         left.set(xlabel="time (s)", ylabel="latent units", ylim=(0, None))
         left.legend(loc="best")
         right.plot(life.time_s, life.surprise, color=BLUE, lw=1.2)

@@ -123,7 +123,10 @@ def _words(row: Row, header: Mapping[str, Any]) -> dict[str, Text]:
         ),
         "memory": Text(f"nearest memory at {_number(row['nearest'])}"),
         "cost": energy,
-        "world_model": Text(f"forecast spread {_number(row['spread'])}"),
+        "world_model": Text(
+            f"forecast spread {_number(row['spread'])}"
+            + (f" · of z {_number(row['z_spread'])}" if row["z_spread"] else "")
+        ),
         "actor": plan,
         "gate": _ruling(row),
     }

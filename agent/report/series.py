@@ -91,6 +91,7 @@ class Life:
     latents: Array
     forecasts: Array
     spread: Array
+    z_spread: Array
     surprise: Array
     energy: Array
     terms: Mapping[str, Array]
@@ -138,6 +139,7 @@ def live_through(record: Record, episode: Episode, agent: int = 0) -> Life:
         latents=column(Percept, lambda m: m.latent),
         forecasts=column(Forecast, lambda m: m.latent),
         spread=column(Forecast, lambda m: m.spread),
+        z_spread=column(Forecast, lambda m: getattr(m, "z_spread", np.zeros_like(m.spread))),
         surprise=column(Percept, lambda m: m.surprise),
         energy=column(Appraisal, lambda m: m.energy),
         terms={n: terms[:, k] for k, n in enumerate(header.get("terms", ())) if terms.ndim == 2},

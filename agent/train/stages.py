@@ -84,6 +84,15 @@ def learn_world(
 
 
 @runtime_checkable
+class Explaining(Protocol):
+    """A world model that can say with which latent variable it would have foreseen what came."""
+
+    def explain(self, latents: Tensor, actions: Tensor) -> Tensor | None:
+        """Return z for `imagine`, of latents [n L+1 Z] under actions [n L A]; None without z."""
+        ...
+
+
+@runtime_checkable
 class Completing(Protocol):
     """A perception that fills in missing sensors by reading latents with a decoder of its own."""
 
@@ -172,7 +181,7 @@ def _descend_probe(
         generator = torch.Generator().manual_seed(seed * MIX + index)
         values, commands = known.windows(config.batch, config.horizon, generator)
         latents, ahead = _imagined(perception, model, values, commands)
-        targets = values[:, 1:].expand(model.members, -1, -1, -1)
+        targets = values[:, 1:].expand(len(ahead), -1, -1, -1)
         total = loss(latents, values) + loss(ahead, targets)
         optimiser.zero_grad(set_to_none=True)
         total.backward()  # type: ignore[no-untyped-call]
@@ -220,6 +229,10 @@ def fit_critic(
 def _imagined(
     perception: Encoder, model: WorldModel, values: Tensor, commands: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Return latents [n L+1 Z] of sensors, and those imagined from the first [E n L Z]."""
+    """Return latents [n L+1 Z] of sensors, and those imagined from the first [E n L Z].
+
+    A latent variable is inferred from what came: another future would be no error.
+    """
     latents = perception.encode(values)
-    return latents, model.imagine(latents[:, 0], commands[:, None]).latents[:, :, 0]
+    z = model.explain(latents, commands) if isinstance(model, Explaining) else None
+    return latents, model.imagine(latents[:, 0], commands[:, None], z).latents[:, :, 0]

@@ -110,7 +110,8 @@ class FilterPerception(nn.Module):
             return Prior(nowhere, mean, wide, torch.zeros(len(like), dtype=torch.bool))
         known = forecast.latent.isfinite().all(dim=1) & forecast.spread.isfinite()
         row = known.unsqueeze(1)
-        variance = (self._variance + forecast.spread.square().unsqueeze(1)).clamp(min=EPSILON)
+        missed = forecast.spread.square() + forecast.z_spread.square()
+        variance = (self._variance + missed.unsqueeze(1)).clamp(min=EPSILON)
         return Prior(
             forecast.latent.where(row, nowhere),
             self.decoder(forecast.latent).where(row, mean),

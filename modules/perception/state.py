@@ -102,7 +102,7 @@ class StatePerception(nn.Module):
         forecast = inbox.last(Forecast)
         if forecast is None:
             return Percept(latent, missing.sqrt(), torch.zeros_like(missing))
-        variance = forecast.spread.square()
+        variance = forecast.spread.square() + forecast.z_spread.square()
         error = (latent - forecast.latent).square().sum(dim=1)
         return Percept(latent, (variance + missing).sqrt(), error / variance.clamp(min=EPSILON))
 

@@ -44,12 +44,12 @@ def deviations(latents: Tensor) -> dict[str, float]:
 
 
 @torch.no_grad()
-def criteria(latents: Tensor, predicted: Tensor) -> dict[str, float]:
+def criteria(latents: Tensor, predicted: Tensor, nats: float = 0.0) -> dict[str, float]:
     """Return the four criteria for latents [n L+1 Z] and predictions [n L Z] of all but the first.
 
     `information_x` and `information_y`: of the codes at the window's start and end (`information`).
     `predictability`: 1 - mse / variance of the predicted codes; 1 is perfect, 0 what their mean
-    would score. `information_z`: 0, as this world model has no latent variable.
+    would score. `information_z`: the `nats` per tick that a latent variable carried; 0 without one.
 
     Source: LeCun (2022) sec. 4.5.1, criteria 1 to 4.
     """
@@ -59,7 +59,7 @@ def criteria(latents: Tensor, predicted: Tensor) -> dict[str, float]:
         "information_x": information(latents[:, 0]),
         "information_y": information(latents[:, -1]),
         "predictability": float(1 - error / variance.clamp(min=1e-12)),
-        "information_z": 0.0,
+        "information_z": nats,
     }
 
 

@@ -1,13 +1,13 @@
 """A joint-embedding predictive world model: an ensemble that predicts latents from latents.
 
-Source: LeCun (2022) sec. 4.4 (JEPA) and 4.3 (energy-based prediction without pixels);
-ensembles for what the model does not know: Chua et al. (2018), PETS.
+Source: LeCun (2022) sec. 4.4 (JEPA, and its latent variable) and 4.3 (energy-based prediction
+without pixels); ensembles for what the model does not know: Chua et al. (2018), PETS.
 """
 
 from __future__ import annotations
 
 import math
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from pydantic import Field
@@ -18,6 +18,10 @@ from agent.core.messages import Action, Forecast, Percept, Rollout
 from agent.core.protocols import Inbox, Ports, Site
 from agent.core.settings import Settings
 from agent.core.spec import Spec
+from modules.world_model.variable import LatentVariable
+
+MIX = 1_000_003
+"""Prime that keeps the shares of different seeds apart."""
 
 
 class Batched(nn.Module):
@@ -38,18 +42,24 @@ class Batched(nn.Module):
 
 
 class JEPA(nn.Module):
-    """Predicts the change of the latent under an action, s' = s + f_e(s, a), with E members.
+    """Predicts the change of the latent under an action, s' = s + f_e(s, a, z), with E networks.
 
-    The members differ in their initial weights and in the minibatches they saw; each rolls its
+    The networks differ in their initial weights and in the minibatches they saw; each rolls its
     own trajectory. Their deviation, scaled to held-out error by `calibrate_spread`, is the spread.
+    With a latent variable z, each rolls `draws` of them: `members` is the number of futures in a
+    rollout, networks times draws. Without, z is left out of every formula.
     """
 
     class Config(Settings):
-        """Number of `members`, their two hidden layers' `width`, and rows per cached chunk."""
+        """Number of `members`, their two hidden layers' `width`, and rows per cached chunk.
+
+        `latent_variable` is a part of that slot; none means that futures differ by network only.
+        """
 
         members: int = Field(default=3, ge=2)
         width: int = Field(default=128, ge=1)
         chunk: int = Field(default=128, ge=1)
+        latent_variable: dict[str, Any] | None = None
 
     reads: ClassVar[tuple[type, ...]] = (Percept, Action)
     recalls: ClassVar[tuple[type, ...]] = ()
@@ -59,11 +69,19 @@ class JEPA(nn.Module):
     extent: Tensor
     spread_scale: Tensor
 
-    def __init__(self, config: Config, site: Site) -> None:
-        """Build an untrained ensemble for the site's latent and actuators."""
+    def __init__(
+        self, config: Config, site: Site, latent_variable: LatentVariable | None = None
+    ) -> None:
+        """Build an untrained ensemble for the site's latent and actuators.
+
+        `latent_variable` is what `config.latent_variable` names, built.
+        """
         super().__init__()
-        self.members, self.site, self._chunk = config.members, site, config.chunk
+        self.latent_variable = latent_variable
+        self.ensemble, self.site, self._chunk = config.members, site, config.chunk
+        self.members = self.ensemble * (latent_variable.draws if latent_variable else 1)
         inputs = site.latent + site.actuators.size
+        inputs += latent_variable.size if latent_variable else 0
         self.first = Batched(config.members, inputs, config.width, math.sqrt(3.0))
         self.second = Batched(config.members, config.width, config.width, math.sqrt(3.0))
         self.third = Batched(config.members, config.width, site.latent, 0.1)
@@ -80,32 +98,64 @@ class JEPA(nn.Module):
             fields={(Action, "command"): Spec(("B", "A"), layout=actuators)},
         )
 
-    def step(self, states: Tensor, actions: Tensor) -> Tensor:
-        """Return each member's next latents [E n Z] of its own states [E n Z] and actions [E n A].
+    def step(self, states: Tensor, actions: Tensor, z: Tensor | None = None) -> Tensor:
+        """Return each network's next latents [E n Z] of its own states [E n Z] and actions [E n A].
 
-        Actions are in actuator units. Differentiable.
+        Actions are in actuator units; `z` [E n D] is needed with a latent variable. Differentiable.
         """
-        rows = torch.cat((states, (actions - self.centre) / self.extent), dim=-1)
-        hidden = F.silu(self.second(F.silu(self.first(rows))))
+        known = (states, self.scaled(actions), *(() if z is None else (z,)))
+        hidden = F.silu(self.second(F.silu(self.first(torch.cat(known, dim=-1)))))
         ahead: Tensor = states + self.third(hidden)
         return ahead
+
+    def scaled(self, actions: Tensor) -> Tensor:
+        """Return actions in units of half the actuators' range, around its centre."""
+        return (actions - self.centre) / self.extent
 
     def imagine(self, state: Tensor, actions: Tensor, latent: Tensor | None = None) -> Rollout:
         """Return the futures of `actions` [B K H A] (actuator units) from `state` [B Z].
 
-        The model is deterministic given its member, so `latent` must be None. Every row depends
-        on its own state and actions only. Differentiable while gradients are enabled; otherwise
-        rolled in chunks of rows that stay in cache.
+        With a latent variable, futures of all networks are sampled `draws` times each, from the
+        prior; the draws are the same at every call, for every row: a plan is judged in the same
+        worlds as its rivals. Or z is given as `latent` [M B K H D], to be swept: M futures from
+        each network. Every row depends on its own state and actions only. Differentiable while
+        gradients are enabled; otherwise rolled in chunks of rows that stay in cache.
         """
-        assert latent is None, "this world model has no latent variable"
         batch, candidates, horizon, _ = actions.shape
         rows = batch * candidates
         start = state.unsqueeze(1).expand(-1, candidates, -1).reshape(rows, -1)
         moves = actions.reshape(rows, horizon, -1)
-        roll = self._differentiable if torch.is_grad_enabled() else self._fast
-        latents = roll(start, moves)
-        shape = (self.members, batch, candidates, horizon, state.shape[-1])
+        if self.latent_variable is not None:
+            given = None if latent is None else latent.reshape(-1, rows, *latent.shape[3:])
+            latents = self._drawn(self.latent_variable, start, moves, given)
+        else:
+            assert latent is None, "this world model has no latent variable"
+            roll = self._differentiable if torch.is_grad_enabled() else self._fast
+            latents = roll(start, moves)
+        shape = (-1, batch, candidates, horizon, state.shape[-1])
         return Rollout(state, actions, latents.reshape(shape), {})
+
+    def explain(self, latents: Tensor, actions: Tensor) -> Tensor | None:
+        """Return z [1 n 1 L D], for `imagine`, with which `actions` [n L A] lead to what was seen.
+
+        `latents` [n L+1 Z] are codes of it. The latent variable infers z tick by tick, one for all
+        networks. None without a latent variable.
+        """
+        if self.latent_variable is None:
+            return None
+        states, steps = latents[:, 0].expand(self.ensemble, -1, -1), []
+        for h, move in enumerate(actions.unbind(dim=1)):
+            moves = move.expand(self.ensemble, -1, -1)
+
+            def step(z: Tensor, states: Tensor = states, moves: Tensor = moves) -> Tensor:
+                return self.step(states, moves, z.expand(self.ensemble, -1, -1)).mean(dim=0)
+
+            z, _ = self.latent_variable.infer(
+                states.mean(dim=0), self.scaled(move), latents[:, h + 1], step
+            )
+            states = self.step(states, moves, z.expand(self.ensemble, -1, -1))
+            steps.append(z)
+        return torch.stack(steps, dim=1)[None, :, None]
 
     @torch.no_grad()
     def calibrate_spread(self, spread: Tensor, error: Tensor) -> None:
@@ -117,15 +167,63 @@ class JEPA(nn.Module):
 
     @torch.no_grad()
     def tick(self, inbox: Inbox) -> Forecast:
-        """Return the next latent, mean over members, and the members' calibrated spread."""
+        """Return the next latent, mean over futures, and how far networks and draws disagree."""
         return self.forecast(inbox[Percept].latent, inbox[Action].command)
 
     def forecast(self, latent: Tensor, command: Tensor) -> Forecast:
-        """Return the forecast of one step from latents [B Z] under commands [B A]."""
+        """Return the forecast of one step from latents [B Z] under commands [B A].
+
+        `spread` is the networks' calibrated deviation, `z_spread` that of the draws of z.
+        """
+        if self.latent_variable is not None:
+            ahead = self.imagine(latent, command[:, None, None]).latents[:, :, 0, 0]
+            ahead = ahead.reshape(self.ensemble, -1, *ahead.shape[1:])
+            spread = ahead.var(dim=0).mean(dim=0).sum(dim=-1).sqrt() * self.spread_scale
+            told = ahead.mean(dim=0).var(dim=0, correction=0).sum(dim=-1).sqrt()
+            return Forecast(ahead.mean(dim=(0, 1)), spread, told)
         expand = (self.members, -1, -1)
         ahead = self.step(latent.expand(expand), command.expand(expand))
         spread = ahead.var(dim=0).sum(dim=-1).sqrt() * self.spread_scale
-        return Forecast(ahead.mean(dim=0), spread)
+        return Forecast(ahead.mean(dim=0), spread, torch.zeros_like(spread))
+
+    def _drawn(
+        self, variable: LatentVariable, start: Tensor, moves: Tensor, given: Tensor | None
+    ) -> Tensor:
+        """Return futures [E M n H Z] of n rows, z sampled where it is not `given` [M n H D]."""
+        rows, horizon, _ = moves.shape
+        draws = variable.draws if given is None else len(given)
+        shares = self._shares(horizon, draws)
+        parts = []
+        for low in range(0, rows, self._chunk):
+            cut = slice(low, low + self._chunk)
+            lead = (self.ensemble, draws, len(start[cut]))
+            states, scaled, steps = start[cut].expand(*lead, -1), self.scaled(moves[cut]), []
+            for h in range(horizon):
+                action = scaled[:, h].expand(*lead, -1)
+                if given is None:
+                    z = variable.sample(states, action, shares[h, :, None].expand(lead))
+                else:
+                    z = given[:, cut, h].expand(*lead, -1)
+                states = self._next(states, action, z)
+                steps.append(states)
+            parts.append(torch.stack(steps, dim=3))
+        return torch.cat(parts, dim=2)
+
+    def _next(self, states: Tensor, scaled: Tensor, z: Tensor) -> Tensor:
+        """Return the next states [E M n Z], M draws being rows of the networks' batch."""
+        known = torch.cat((states, scaled, z), dim=-1).flatten(1, 2)
+        change = self.third(F.silu(self.second(F.silu(self.first(known)))))
+        ahead: Tensor = states + change.view(states.shape)
+        return ahead
+
+    def _shares(self, horizon: int, draws: int) -> Tensor:
+        """Return where each draw stands in the prior at each tick, [H M] in (0, 1).
+
+        At every tick the draws are spread evenly, in an order of their own (a Latin hypercube).
+        """
+        generator = torch.Generator().manual_seed(self.site.seed * MIX)
+        order = torch.rand(horizon, draws, generator=generator).argsort(dim=1)
+        return (order + 0.5) / draws
 
     def _differentiable(self, start: Tensor, moves: Tensor) -> Tensor:
         states, steps = start.expand(self.members, -1, -1), []

@@ -7,6 +7,7 @@ Grill et al. (2020), BYOL.
 from __future__ import annotations
 
 import copy
+import functools
 import math
 from collections.abc import Sequence
 from typing import Any, Literal, Protocol, runtime_checkable
@@ -112,16 +113,19 @@ class Learner(nn.Module):
         """Take gradient step `index` and return the criteria and collapse figures of its batch."""
         config, seed = self.config, self.seed * MIX + index
         generator = torch.Generator().manual_seed(seed)
-        count = self.model.members * config.batch
+        count = self.model.ensemble * config.batch
         values, commands = experience.windows(count, config.horizon, generator)
         for group in self.optimiser.param_groups:
             group["lr"] = config.rate * schedule(index, config.steps)
-        views = self._views(values, commands, seed)
+        views, nats = self._views(values, commands, seed)
         loss, figures = torch.zeros(()), dict[str, float]()
         for objective in self._objectives:
             penalty, found = objective(views)
             loss = loss + objective.config.weight * penalty
             figures |= found
+        if self.model.latent_variable is not None:
+            loss = loss + self.model.latent_variable.penalty(nats)
+            figures["information_z"] = float(nats.detach().mean())
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.parameters(), config.clip)
@@ -130,8 +134,8 @@ class Learner(nn.Module):
         figures["loss"] = float(loss.detach())
         if index % COLLAPSE_EVERY == 0 and math.isfinite(figures["loss"]):
             latents = views.latents.detach()
-            figures |= collapse(latents[:, 0]) | criteria(latents, views.predicted)
-            figures |= deviations(latents[:, 0])
+            figures |= collapse(latents[:, 0]) | deviations(latents[:, 0])
+            figures |= criteria(latents, views.predicted, float(nats.detach().mean()))
         return figures
 
     @torch.no_grad()
@@ -140,25 +144,28 @@ class Learner(nn.Module):
 
         `relative_error_h` is the rms latent error after h ticks over the rms change of the latent;
         `collapsed` is 1 if the latents say too little to be of use; see `diagnosis` for the others.
+        A latent variable is inferred from what came, as in training.
         The spread of `model` is calibrated to the one-step error measured here.
         """
         generator = torch.Generator().manual_seed(self.seed)
         values, commands = experience.windows(count, horizon, generator)
         latents = self.perception.encode(values)  # type: ignore[operator]
-        ahead = self.model.imagine(latents[:, 0], commands[:, None]).latents.mean(dim=0)[:, 0]
+        z = self.model.explain(latents, commands)
+        ahead = self.model.imagine(latents[:, 0], commands[:, None], z).latents.mean(dim=0)[:, 0]
         error = (ahead - latents[:, 1:]).square().sum(dim=-1)
         change = (latents[:, 1:] - latents[:, :1]).square().sum(dim=-1)
         forecast = self.model.forecast(latents[:, 0], commands[:, 0])
         self.model.calibrate_spread(forecast.spread, error[:, 0].sqrt())
         figures = collapse(latents[:, 0])
         figures["collapsed"] = collapsed(figures, latents.shape[-1])
-        figures |= criteria(latents, ahead)
+        figures |= criteria(latents, ahead, self._information(latents, commands))
         for h in sorted({1, horizon}):
             ratio = error[:, h - 1].mean() / change[:, h - 1].mean().clamp(min=1e-12)
             figures[f"relative_error_{h}"] = float(ratio.sqrt())
         return figures
 
-    def _views(self, values: Tensor, commands: Tensor, seed: int) -> Views:
+    def _views(self, values: Tensor, commands: Tensor, seed: int) -> tuple[Views, Tensor]:
+        """Return what objectives see, and the nats that the latent variable carried, [E n L]."""
         if isinstance(self.perception, Augmenting):
             values = self.perception.augment(values, seed)
         latents = self.perception.encode(values)  # type: ignore[operator]
@@ -168,19 +175,48 @@ class Learner(nn.Module):
             with torch.no_grad():
                 targets = self.slow.encode(values)  # type: ignore[operator]
         scaled = (commands - self.model.centre) / self.model.extent
-        return Views(latents, targets, self._predicted(latents, commands), scaled, seed)
+        predicted, nats = self._predicted(latents, commands, targets.detach(), seed)
+        return Views(latents, targets, predicted, scaled, seed), nats
 
-    def _predicted(self, latents: Tensor, commands: Tensor) -> Tensor:
-        """Return every member's own trajectory from the first of latents [n L+1 Z], as [n L Z]."""
-        members, batch = self.model.members, self.config.batch
-        states = latents.reshape(members, batch, *latents.shape[1:])[:, :, 0]
-        moves = commands.reshape(members, batch, *commands.shape[1:])
-        steps = []
+    def _predicted(
+        self, latents: Tensor, commands: Tensor, targets: Tensor, seed: int
+    ) -> tuple[Tensor, Tensor]:
+        """Return every network's own trajectory from the first of latents [n L+1 Z], as [n L Z].
+
+        A latent variable is inferred from `targets`, tick by tick; also returns its nats [E n L].
+        """
+        model, shape = self.model, (self.model.ensemble, self.config.batch)
+        states = latents.reshape(*shape, *latents.shape[1:])[:, :, 0]
+        moves = commands.reshape(*shape, *commands.shape[1:])
+        after = targets.reshape(*shape, *targets.shape[1:])
+        steps, carried = [], [latents.new_zeros(shape)]
         for h in range(self.config.horizon):
-            states = self.model.step(states, moves[:, :, h])
+            z, move = None, moves[:, :, h]
+            if model.latent_variable is not None:
+                ahead = functools.partial(model.step, states, move)
+                z, nats = model.latent_variable.infer(
+                    states, model.scaled(move), after[:, :, h + 1], ahead, seed * MIX + h
+                )
+                carried.append(nats)
+            states = model.step(states, move, z)
             # A view per step: gradients then add up in time's order, however the steps are used.
             steps.append(states.view_as(states))
-        return torch.stack(steps, dim=2).flatten(0, 1)
+        return torch.stack(steps, dim=2).flatten(0, 1), torch.stack(carried[1:] or carried, dim=2)
+
+    def _information(self, latents: Tensor, commands: Tensor) -> float:
+        """Return the mean nats per tick with which a latent variable explains latents [n L+1 Z]."""
+        variable = self.model.latent_variable
+        if variable is None:
+            return 0.0
+        states, moves = latents[:, :-1], self.model.scaled(commands)
+
+        def ahead(z: Tensor) -> Tensor:
+            rows = (
+                t.flatten(0, 1).expand(self.model.ensemble, -1, -1) for t in (states, commands, z)
+            )
+            return self.model.step(*rows).mean(dim=0).view_as(states)
+
+        return float(variable.infer(states, moves, latents[:, 1:], ahead)[1].mean())
 
     @torch.no_grad()
     def _follow(self) -> None:

@@ -66,6 +66,8 @@ def _config(slot: str, name: str) -> Any:
     whole = base()
     if slot in ("term", "guardrail"):
         whole[f"{slot}s"] = [part(slot, name)]
+    elif slot == "latent_variable":
+        whole["world_model"][slot] = part(slot, name)
     elif slot == "objective":
         listed = [{"use": "prediction"}, part(slot, name)]
         whole["train"]["learner"]["objectives"] = listed
@@ -102,6 +104,8 @@ def built(slot: str, name: str) -> Any:
         if isinstance(found, nn.Module):
             stir(found, torch.Generator().manual_seed(7))
         return found
+    if slot == "latent_variable":
+        return made.world_model.latent_variable
     if slot == "term":
         return made.terms[0]
     return made.rails[0] if slot == "guardrail" else getattr(made, slot)

@@ -149,6 +149,36 @@ def test_bench_learning(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert found["learning.ratio"]["n"] == 2
 
 
+def test_energy(weights: Path, folder: Path) -> None:
+    words = ["energy", REACH, "--episodes", 16, "--checkpoint", weights, "--temperature", 0.01]
+    assert main([str(w) for w in [*words, "--json", "e.json", "--out", "e.svg"]]) == 0
+    found = figures(folder / "e.json")
+    assert found["auroc.shuffled.12"]["value"] > 0.5
+    for ahead in (1, 3, 12):
+        for kind in ("shuffled", "wrong_time", "other_commands"):
+            area = found[f"auroc.{kind}.{ahead}"]
+            assert 0 <= area["low"] <= area["value"] <= area["high"] <= 1
+        assert found[f"energy.compatible.{ahead}"]["value"] > 0
+    assert (folder / "e.svg").read_text().startswith("<svg")
+
+
+def test_bench_futures(folder: Path) -> None:
+    tiny = (
+        "train={explore: {episodes: 16, ticks: 40}, learner: {steps: 5, batch: 8},"
+        " readouts: {steps: 5, batch: 8, horizon: 20}}"
+    )
+    words = ["bench", "futures", ROOT / "configs" / "lead.yaml", tiny, "--episodes", 4]
+    assert main([str(w) for w in [*words, "--json", "f.json", "--out", "f.svg"]]) == 0
+    found = figures(folder / "f.json")
+    for name in ("with_z", "without_z"):
+        shares = [found[f"{side}.{name}"]["value"] for side in ("left", "right", "average")]
+        assert sum(shares) == pytest.approx(1.0)
+        assert found[f"covered.{name}"]["n"] == 3 * 4
+    assert found["information_z.without_z.0"]["value"] == 0.0
+    assert found["information_z.with_z.0"]["value"] > 0.0
+    assert (folder / "f.svg").read_text().startswith("<svg")
+
+
 def test_list_and_doctor(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["list", "--json", "l.json"]) == 0
     told = capsys.readouterr().out

@@ -131,3 +131,23 @@ def test_the_sealed_readouts_are_nobody_elses(mind: Mind) -> None:
 def test_modules_hold_no_handle_on_the_sealed_guardrails(mind: Mind) -> None:
     sealed = {id(t) for t in mind.guardrails._terms}
     assert not sealed & {id(r) for r in mind.rails}
+
+
+def test_a_world_models_latent_variable_is_a_part_too() -> None:
+    part = "world_model.latent_variable={use: discrete, codes: 3}"
+    found = blueprint(schema.load(REACH, [part]))
+    named = found.resolved()["world_model"]["latent_variable"]
+    assert named["use"] == "discrete"
+    assert named["codes"] == 3
+    assert named["draws"] == 4
+    made = found.assemble()
+    assert made.world_model.latent_variable.size == 3
+    assert "world_model.latent_variable.prior.0.weight" in made.tensors()
+    assert found.assemble(made.tensors()).world_model.members == 12
+    for change, said in (
+        ("{use: discreet}", r"unknown latent_variable 'discreet'; did you mean 'discrete'"),
+        ("{use: noised, codes: 3}", r"world_model\.latent_variable: unknown key 'codes'"),
+        ("{codes: 3}", r"world_model\.latent_variable: 'use' is missing"),
+    ):
+        with pytest.raises(InputError, match=said):
+            blueprint(schema.load(REACH, [f"world_model.latent_variable={change}"]))

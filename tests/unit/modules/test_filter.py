@@ -77,7 +77,7 @@ def look(
     if forecast is not None:
         told = torch.as_tensor(forecast, dtype=torch.float32)
         wide = one if spread is None else torch.as_tensor(spread, dtype=torch.float32)
-        inbox.before = {Forecast: Forecast(told, wide)}
+        inbox.before = {Forecast: Forecast(told, wide, torch.zeros_like(wide))}
     percept: Percept = eyes.tick(inbox)
     return percept
 

@@ -158,7 +158,7 @@ def test_perception_does_not_look_at_what_is_not_valid(mind: Mind) -> None:
     assert torch.equal(blind.latent, other.latent)
     assert not torch.equal(blind.latent, whole.latent)
     assert blind.uncertainty.item() == pytest.approx(2**0.5)
-    told = Forecast(whole.latent + 1.0, torch.tensor([2.0]))
+    told = Forecast(whole.latent + 1.0, torch.tensor([2.0]), torch.zeros(1))
     after = see(values, torch.ones_like(valid), forecast=told)
     assert after.surprise.item() == pytest.approx(site.latent / 4.0, rel=1e-4)
     assert after.uncertainty.item() == pytest.approx(2.0)

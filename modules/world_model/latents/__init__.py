@@ -1,0 +1,1 @@
+"""Latent variables: what the future depends on and no sensor shows; one kind per file."""
