@@ -39,3 +39,26 @@ def mean(values: ArrayLike, confidence: float = 0.95, resamples: int = 2000) -> 
     tail = (1 - confidence) / 2
     low, high = np.quantile(means, [tail, 1 - tail])
     return float(sample.mean()), float(low), float(high)
+
+
+def auroc(
+    positive: ArrayLike, negative: ArrayLike, confidence: float = 0.95, resamples: int = 2000
+) -> Interval:
+    """Return the chance that a positive scores above a negative, and its bootstrap interval.
+
+    Scores [n] of n pairs, or [m n] of the same n pairs by m agents, over which the mean is taken;
+    ties count half. Pairs are resampled, whole. Deterministic.
+
+    Source: Hanley, McNeil (1982): the area under the ROC curve as a Mann-Whitney statistic.
+    """
+    ours, theirs = (np.atleast_2d(np.asarray(v, np.float64)) for v in (positive, negative))
+    above = np.mean(
+        [np.sign(a[:, None] - b[None, :]) / 2 + 0.5 for a, b in zip(ours, theirs, strict=True)],
+        axis=0,
+    )
+    rng, n = np.random.default_rng(0), above.shape[0]
+    weights = rng.multinomial(n, np.full(n, 1 / n), size=resamples) / n
+    areas = np.einsum("ri,ij,rj->r", weights, above, weights, optimize=True)
+    tail = (1 - confidence) / 2
+    low, high = np.quantile(areas, [tail, 1 - tail])
+    return float(above.mean()), float(low), float(high)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -21,6 +22,7 @@ from agent.config.build import MARGINS, Blueprint, Mind
 from agent.config.schema import validate
 from agent.core.messages import Directive, Mode, Plan, Rollout
 from agent.core.settings import Settings
+from agent.train.augment import Shuffled
 from agent.train.calibrate import Calibrate, calibrate, watched, witnessed
 from agent.train.dataset import Dataset
 from agent.train.detours import Detours, fit_to_go, imagine_moves
@@ -30,10 +32,12 @@ from agent.train.progress import Figures, Ledger
 from agent.train.stages import (
     Completing,
     Fit,
+    Holding,
     explore,
     fit_completion,
     fit_critic,
     fit_readouts,
+    fit_surprise,
     learn_world,
 )
 from modules.world_model.learn import Learner
@@ -42,11 +46,16 @@ CALIBRATION_SEEDS = 500_000
 
 
 class Course(Settings):
-    """Settings of every stage; `explore` and `calibrate` are the ones that use the world."""
+    """Settings of every stage; `explore` and `calibrate` are the ones that use the world.
+
+    Sensors named in `shuffled` tell the learner nothing, so that latents become blind to them.
+    """
 
     explore: Explorer.Config = Explorer.Config()
     learner: Learner.Config = Learner.Config()
+    shuffled: tuple[str, ...] = ()
     completion: Fit = Fit()
+    surprise: Fit = Fit()
     readouts: Fit = Fit()
     detours: Detours = Detours()
     distil: Distil = Distil()
@@ -68,17 +77,26 @@ def train(blueprint: Blueprint, ledger: Ledger) -> Trained:
     """
     course: Course = validate(Course, blueprint.config.train, "train")
     seed, begin = blueprint.config.seed, time.monotonic()
+    mind = blueprint.assemble()
+    hold = mind.perception.hold if isinstance(mind.perception, Holding) else None
     world = blueprint.world(explorer_batch(course.explore))
     figures: Figures = {}
     try:
-        dataset = explore(course.explore, world, seed * course.explore.episodes, ledger)
+        dataset = explore(course.explore, world, seed * course.explore.episodes, ledger, hold)
     finally:
         world.close()
-    mind = blueprint.assemble()
     objectives = [c.build(mind.site) for c in blueprint.objectives]
     learner = Learner(course.learner, mind.perception, mind.world_model, objectives, seed)
-    figures |= learn_world(learner, dataset, course.readouts.horizon, ledger)
+    view = partial(Shuffled, sensors=mind.site.sensors, names=course.shuffled)
+    seen = view if course.shuffled else (lambda part: part)
+    figures |= learn_world(learner, dataset, course.readouts.horizon, ledger, seen)
     _freeze(mind, "perception", "world_model")
+    if isinstance(mind.perception, Holding):
+        known, held = map(seen, dataset.split())
+        found = fit_surprise(
+            mind.perception, mind.world_model, known, held, course.surprise, ledger, seed
+        )
+        figures |= {f"surprise.{k}": v for k, v in found.items()}
     if isinstance(mind.perception, Completing):
         found = fit_completion(
             mind.perception, mind.world_model, dataset, course.completion, ledger, seed
@@ -89,12 +107,11 @@ def train(blueprint: Blueprint, ledger: Ledger) -> Trained:
     )
     figures |= {f"rms.{name}": error for name, error in errors.items()}
     figures |= _probe_scores(mind, dataset)
-    figures |= {
-        f"critic.{k}": v
-        for k, v in fit_critic(
+    if any(t.kind == "intrinsic" for t in mind.terms):
+        found = fit_critic(
             mind.critic, mind.memory, mind.perception, dataset, _intrinsic(mind), ledger, seed
-        ).items()
-    }
+        )
+        figures |= {f"critic.{k}": v for k, v in found.items()}
     mind = blueprint.assemble(mind.tensors())
     mind = blueprint.assemble(mind.tensors() | _provisional(mind, course, dataset))
     figures |= _imagined_stages(blueprint, mind, course, dataset, ledger, seed)
@@ -123,6 +140,8 @@ def _imagined_stages(
     """Learn the trainable terms and the policy inside the world model."""
     site = mind.site
     figures: Figures = {}
+    if not site.goal.channels:
+        return figures
     values = _allowed(mind, dataset.values)
     goals = values[:, site.sensors[site.goal.names[0]]]
     for term in (t for t in mind.terms if isinstance(t, nn.Module)):

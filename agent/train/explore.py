@@ -57,9 +57,20 @@ class Explorer:
         correlation_s: float = Field(default=0.5, gt=0)
         deviation: float = Field(default=0.45, gt=0)
 
-    def __init__(self, config: Config, world: World, seed: int = 0) -> None:
-        """Explore `world`; episode i starts from seed `seed` + i."""
+    def __init__(
+        self,
+        config: Config,
+        world: World,
+        seed: int = 0,
+        hold: Callable[[Observation], Tensor] | None = None,
+    ) -> None:
+        """Explore `world`; episode i starts from seed `seed` + i.
+
+        `hold` says what to remember of an observation that misses something; without it, such an
+        observation is refused.
+        """
         self.config, self.world, self.seed = config, world, seed
+        self._seen = hold or (lambda observation: whole(observation, world.sensors))
 
     def collect(self, log: Callable[[int, int], None]) -> Dataset:
         """Return `episodes` episodes; `log(done, total)` is called after each batch of them."""
@@ -76,9 +87,9 @@ class Explorer:
         world, first = self.world, self.seed + index * self.world.batch
         assert first + world.batch <= TRAINING_SEEDS, "training must not use evaluation seeds"
         commands = self.commands(index)
-        values = [whole(world.reset(range(first, first + world.batch)), world.sensors)]
+        values = [self._seen(world.reset(range(first, first + world.batch)))]
         for tick in range(self.config.ticks):
-            values.append(whole(world.step(Action(commands[:, tick])), world.sensors))
+            values.append(self._seen(world.step(Action(commands[:, tick]))))
         return torch.stack(values, dim=1), commands
 
     def commands(self, index: int) -> Tensor:
