@@ -31,6 +31,8 @@ train-all: $(READY)  ## train the shipped checkpoints again (four trainings, abo
 	for seed in 0 1 2; do $(BIN)/python run_agent.py train configs/reach.yaml --seed $$seed \
 	  --json docs/results/train-reach-seed$$seed.json || exit 1; done
 	$(BIN)/python run_agent.py train configs/reach-filter.yaml --json docs/results/train-reach-filter-seed0.json
+	for seed in 0 1 2; do $(BIN)/python run_agent.py train configs/toys.yaml --seed $$seed \
+	  --json docs/results/train-toys-seed$$seed.json || exit 1; done
 
 bench: $(READY)  ## measure what docs/results/ holds (about a quarter of an hour)
 	$(BIN)/python run_agent.py eval configs/reach.yaml --episodes 200 --json docs/results/eval-reach.json
@@ -40,6 +42,7 @@ bench: $(READY)  ## measure what docs/results/ holds (about a quarter of an hour
 	  world.dropout=0.05 eval.oracle_episodes=0 --json docs/results/eval-dropout-state.json
 	$(BIN)/python run_agent.py eval configs/reach-filter.yaml --episodes 100 \
 	  world.dropout=0.05 eval.oracle_episodes=0 --json docs/results/eval-dropout-filter.json
+	$(BIN)/python run_agent.py voe configs/toys.yaml --json docs/results/voe-toys.json --out docs/results/voe-toys.svg
 	$(BIN)/python run_agent.py bench tick --json docs/results/bench-tick.json
 	$(BIN)/python run_agent.py bench foresight configs/reach.yaml --json docs/results/foresight.json \
 	  --out docs/results/foresight.svg

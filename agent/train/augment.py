@@ -34,12 +34,16 @@ class Shuffled:
     def windows(self, count: int, length: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Draw sensors [count length+1 O] and commands [count length A], as the dataset does."""
         values, commands = self._dataset.windows(count, length, generator)
+        return self.view(values, generator), commands
+
+    def view(self, values: Tensor, generator: torch.Generator) -> Tensor:
+        """Return another view of windows [n L+1 O]: the same, but for what is shuffled."""
         rows = values.flatten(0, 1)
         mixed = rows.clone()
         for where in self._where:
             other = torch.randint(len(rows), (len(rows),), generator=generator)
             mixed[:, where] = rows[other, where]
-        return mixed.view_as(values), commands
+        return mixed.view_as(values)
 
 
 __all__ = ["Shuffled"]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Sequence
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import torch
 from pydantic import Field
@@ -47,6 +47,15 @@ class Experience(Protocol):
 
     def windows(self, count: int, length: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Draw sensors [count length+1 O] and commands [count length A]."""
+        ...
+
+
+@runtime_checkable
+class Augmented(Protocol):
+    """Experience that shows every moment in two views; what differs should not be represented."""
+
+    def view(self, values: Tensor, generator: torch.Generator) -> Tensor:
+        """Return another view of sensors [n L+1 O]."""
         ...
 
 
@@ -107,7 +116,8 @@ class Learner(nn.Module):
         values, commands = experience.windows(count, config.horizon, generator)
         for group in self.optimiser.param_groups:
             group["lr"] = config.rate * schedule(index, config.steps)
-        views = self._views(values, commands, seed)
+        other = experience.view(values, generator) if isinstance(experience, Augmented) else None
+        views = self._views(values, commands, seed, other)
         loss, figures = torch.zeros(()), dict[str, float]()
         for objective in self._objectives:
             penalty, found = objective(views)
@@ -148,13 +158,16 @@ class Learner(nn.Module):
             figures[f"relative_error_{h}"] = float(ratio.sqrt())
         return figures
 
-    def _views(self, values: Tensor, commands: Tensor, seed: int) -> Views:
+    def _views(
+        self, values: Tensor, commands: Tensor, seed: int, other: Tensor | None = None
+    ) -> Views:
         latents = self.perception.encode(values)  # type: ignore[operator]
-        targets = latents.detach() if self.config.target == "detached" else latents
+        targets = latents if other is None else self.perception.encode(other)  # type: ignore[operator]
+        targets = targets.detach() if self.config.target == "detached" else targets
         if self.slow is not None:
             _copy_buffers(self.slow, self.perception)
             with torch.no_grad():
-                targets = self.slow.encode(values)  # type: ignore[operator]
+                targets = self.slow.encode(values if other is None else other)  # type: ignore[operator]
         scaled = (commands - self.model.centre) / self.model.extent
         return Views(latents, targets, self._predicted(latents, commands), scaled, seed)
 

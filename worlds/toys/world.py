@@ -30,6 +30,7 @@ def _channels(toy: str) -> tuple[Channel, ...]:
         Channel(f"{toy}_position", 2, "m"),
         Channel(f"{toy}_velocity", 2, "m/s"),
         Channel(f"{toy}_colour", 3, "1", (0.0,) * 3, (1.0,) * 3),
+        Channel(f"{toy}_seen", 1, "1", (0.0,), (1.0,)),
         Channel(f"{toy}_unseen", 1, "s", (0.0,), (float("inf"),)),
     )
 
@@ -42,9 +43,10 @@ class Toys:
     """Two toys in a room seen from the side, at 25 Hz, watched only: there are no actuators.
 
     Sensors of each toy: position (m) and velocity (m/s), both x to the right and z up, its colour
-    (red, green, blue, each 0 to 1), and for how long it has been out of sight (s). While a toy is
-    behind the screen the first three read 0 and say that they are not valid. Where floor, walls,
-    shelf, block and screen stand is shown by no sensor. The world has no goal.
+    (red, green, blue, each 0 to 1), whether it is in sight (1 or 0), and for how long it has not
+    been (s). While a toy is behind the screen the first three read 0 and say that they are not
+    valid. Where floor, walls, shelf, block and screen stand is shown by no sensor. The world has no
+    goal.
     """
 
     class Config(Settings):
@@ -109,8 +111,9 @@ class Toys:
         seen = ~(self.gone | self.hidden(motion[..., :2]))
         self._unseen = np.where(seen, 0.0, self._unseen + 1.0 / RATE_HZ)
         shown = np.concatenate([motion, self.colours], axis=-1) * seen[..., None]
-        values = np.concatenate([shown, self._unseen[..., None]], axis=-1)
-        valid = np.stack([seen, seen, seen, np.ones_like(seen)], axis=-1)
+        values = np.concatenate([shown, seen[..., None], self._unseen[..., None]], axis=-1)
+        always = np.ones_like(seen)
+        valid = np.stack([seen, seen, seen, always, always], axis=-1)
         return Observation(
             values=torch.from_numpy(values.reshape(self.batch, -1).astype(np.float32)),
             valid=torch.from_numpy(valid.reshape(self.batch, -1)),

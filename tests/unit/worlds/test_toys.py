@@ -63,6 +63,8 @@ def test_a_hidden_toy_reads_nothing_and_says_so(possible: list[Life]) -> None:
                 assert not observation.values[behind, where].any()
             unseen = observation.values[:, world.sensors[f"{name}_unseen"]][:, 0]
             assert torch.equal(unseen > 0, behind)
+            sight = observation.values[:, world.sensors[f"{name}_seen"]][:, 0]
+            assert torch.equal(sight, (~behind).float())
     assert hidden > 100
 
 
