@@ -137,3 +137,40 @@ def test_shuffled_sensors_tell_nothing_and_others_are_left_alone() -> None:
     assert torch.equal(mixed[..., [0, 1, 3]], plain[..., [0, 1, 3]])
     assert (mixed[..., 2] != plain[..., 2]).float().mean() > 0.9
     assert set(mixed[..., 2].unique().tolist()) <= set(plain[..., 2].unique().tolist())
+
+
+def test_two_views_of_a_moment_make_codes_blind_to_what_differs() -> None:
+    from modules.world_model.learn import Augmented, Learner
+    from modules.world_model.objectives.invariance import Invariance
+    from modules.world_model.objectives.prediction import Prediction
+    from modules.world_model.objectives.vicreg import VICReg
+
+    generator = torch.Generator().manual_seed(3)
+    values = torch.randn(200, 9, 4, generator=generator)
+    values[..., :2] = values[..., :2].cumsum(dim=1)
+    data = Dataset(values, torch.zeros(200, 8, 0))
+    found = {}
+    for names in ([], ["colour"]):
+        torch.manual_seed(4)
+        made = HoldPerception(HoldPerception.Config(width=16), SITE)
+        made.fit_normaliser(values)
+        model = JEPA(JEPA.Config(members=2, width=8), SITE)
+        parts = [
+            Prediction(Prediction.Config(), SITE),
+            VICReg(VICReg.Config(), SITE),
+            Invariance(Invariance.Config(weight=4.0), SITE),
+        ]
+        config = Learner.Config(steps=150, batch=64, horizon=2, rate=1e-2, target="detached")
+        learner = Learner(config, made, model, parts)
+        seen = Shuffled(data, SENSORS, names)
+        assert isinstance(seen, Augmented)
+        assert not isinstance(data, Augmented)
+        figures = [learner.step(i, seen) for i in range(150)]
+        other = values.clone()
+        other[..., 2] += 1.0
+        with torch.no_grad():
+            moved = (made.encode(other) - made.encode(values)).square().mean()
+        found[tuple(names)] = float(moved), figures[0]["invariance"]
+    assert found[()][1] == 0.0, "views that do not differ cost nothing"
+    assert found["colour",][1] > 0.0
+    assert found["colour",][0] < 0.2 * found[()][0]
