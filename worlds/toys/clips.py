@@ -47,7 +47,10 @@ class Trick:
 
 @dataclass(frozen=True, slots=True)
 class Life:
-    """What truly happened in a possible clip: `motion` [T+1 2 4] as in `Toys`; `seen` [T+1 2]."""
+    """What truly happened in a clip: `motion` [T+1 2 4] as in `Toys`; `seen` [T+1 2].
+
+    The motion of a toy that is gone is not a number.
+    """
 
     motion: Array
     seen: NDArray[np.bool_]
@@ -95,7 +98,8 @@ class Stage(Toys):
     def _observe(self, first: bool) -> Observation:
         observation = super()._observe(first)
         seen = observation.valid.numpy()[:, :: len(self.sensors.channels) // len(TOYS)]
-        self._past.append((self.motion.copy(), seen.copy()))
+        motion = np.where(self.gone[..., None], np.nan, self.motion)
+        self._past.append((motion, seen.copy()))
         return observation
 
     def _perform(self, row: int, trick: Trick) -> None:
