@@ -34,6 +34,8 @@ train-all: $(READY)  ## train the shipped checkpoints again (five trainings, up 
 	for seed in 0 1 2; do $(BIN)/python run_agent.py train configs/reach-pixels.yaml --seed $$seed \
 	  --json docs/results/train-reach-pixels-seed$$seed.json || exit 1; done
 	$(BIN)/python run_agent.py train configs/lead.yaml --json docs/results/train-lead-seed0.json
+	for seed in 0 1 2; do $(BIN)/python run_agent.py train configs/toys.yaml --seed $$seed \
+	  --json docs/results/train-toys-seed$$seed.json || exit 1; done
 
 bench: $(READY)  ## measure what docs/results/ holds (about a quarter of an hour)
 	$(BIN)/python run_agent.py eval configs/reach.yaml --episodes 200 --json docs/results/eval-reach.json
@@ -50,6 +52,7 @@ bench: $(READY)  ## measure what docs/results/ holds (about a quarter of an hour
 	$(BIN)/python run_agent.py bench pixels configs/reach-pixels.yaml world.looks=3 train.explore.episodes=192 train.learner.steps=2000 perception.augment.shift=4 --json docs/results/pixels-shift.json
 	$(BIN)/python run_agent.py bench pixels configs/reach-pixels.yaml world.looks=3 train.explore.episodes=192 train.learner.steps=2000 perception.augment.brightness=40 perception.augment.contrast=0.3 \
 	  --json docs/results/pixels-photometric.json
+	$(BIN)/python run_agent.py voe configs/toys.yaml --json docs/results/voe-toys.json --out docs/results/voe-toys.svg
 	$(BIN)/python run_agent.py bench tick --json docs/results/bench-tick.json
 	$(BIN)/python run_agent.py bench foresight configs/reach.yaml --json docs/results/foresight.json \
 	  --out docs/results/foresight.svg

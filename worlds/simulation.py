@@ -39,6 +39,8 @@ class Simulation:
     def __init__(self, model: mujoco.MjModel, batch: int, substeps: int) -> None:
         """Allocate one MjData per thread and put all copies at the model's default pose."""
         self.model, self.batch, self.substeps = model, batch, substeps
+        self.models = [model] * batch
+        """The law each copy obeys; a row may be given its own, of the same sizes."""
         threads = min(batch, os.cpu_count() or 1)
         self._data = [mujoco.MjData(model) for _ in range(threads)]
         self._pool = rollout.Rollout(nthread=threads if threads > 1 else 0)
@@ -85,7 +87,7 @@ class Simulation:
 
         The simulation itself does not move. Shapes: [N, steps, nstate], [N, steps, nsensordata].
         """
-        models = [self.model] * len(state)
+        models = self.models if len(state) == self.batch else [self.model] * len(state)
         return self._pool.rollout(models, self._data, state, control)  # type: ignore[no-any-return]
 
     def restore(self, state: Array) -> None:

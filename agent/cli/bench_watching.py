@@ -14,12 +14,13 @@ from agent.config.build import Blueprint, blueprint
 from agent.core.errors import InputError
 from agent.evaluate.statistics import student
 from agent.train.compare import prediction_errors
-from agent.train.course import course_of, understand
+from agent.train.course import course_of
 from agent.train.dataset import Dataset
 from agent.train.examine import linear_probes
 from agent.train.explore import Explorer, explorer_batch
 from agent.train.progress import Figures, silent
 from agent.train.recall import encoded
+from agent.train.understanding import understand
 from worlds.film import film_of
 
 FILMED, TESTED, SEEDS = 256, 64, (0, 1, 2)

@@ -29,6 +29,11 @@ def main(options: argparse.Namespace) -> int:
     count = DEFAULT_EPISODES if options.episodes is None else options.episodes
     if count < 1:
         raise InputError(f"eval --episodes: expected at least 1, came {count}")
+    if found.config.goal is None:
+        raise InputError(
+            f"eval: expected a config with a goal, came {found.config.name}, which only watches;"
+            f" use `python run_agent.py voe CONFIG`"
+        )
     paths = list(options.checkpoint or map(Path, found.config.eval.checkpoints)) or checkpoints(
         options, found
     )

@@ -18,6 +18,7 @@ COMMANDS: dict[str, str] = {
     "train": "learn world model, readouts, critic, policy and margins from nothing; resumable",
     "eval": "measure success, violations and latency over episodes and training seeds",
     "energy": "measure and draw how well a world model tells true futures from false ones",
+    "voe": "measure surprise at what is impossible (violation of expectation)",
     "check": "validate config and wiring; print graph and schedule; write wiring.svg",
     "report": "write the report of a run folder again",
     "bench": "measure one thing: `bench tick`, `foresight`, `objectives`, ...",
@@ -59,7 +60,9 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("overrides", nargs="*", metavar="key.path=value")
     top.add_argument("--json", type=Path, metavar="FILE", help="write figures to FILE")
     top.add_argument("--seed", type=int, metavar="N", help="training seed, or first episode seed")
-    top.add_argument("--episodes", type=int, metavar="N", help="eval: episodes per checkpoint")
+    top.add_argument(
+        "--episodes", type=int, metavar="N", help="eval: episodes per checkpoint; voe: pairs"
+    )
     top.add_argument("--mode", type=int, choices=(1, 2), help="1 reactive, 2 deliberate")
     top.add_argument("--checkpoint", type=Path, action="append", metavar="FILE")
     top.add_argument("--out", type=Path, metavar="PATH", help="train: checkpoint; run: folder")

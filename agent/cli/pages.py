@@ -61,16 +61,23 @@ class Reader:
 
 
 def make_report(folder: Path, mind: Mind, world: Any) -> dict[str, Any]:
-    """Write report.html, and video.mp4 where GL exists; return their paths and a note."""
+    """Write report.html, and video.mp4 where GL exists; return their paths and a note.
+
+    Without a goal there is no place to read out of latents, and none to mark.
+    """
     record = read(folder)
     episode = record.episodes[featured(record)]
-    reader = Reader(mind)
-    plans = [
-        reader.imagine_path(t.messages[Percept].latent[0], t.messages[Plan].actions[0]).numpy()
-        for t in episode.ticks
-        if Plan in t.messages and Percept in t.messages
-    ]
-    goal = episode.ticks[0].messages[Task].goal[0].numpy()
+    reader = Reader(mind) if mind.site.goal.size else None
+    plans = (
+        []
+        if reader is None
+        else [
+            reader.imagine_path(t.messages[Percept].latent[0], t.messages[Plan].actions[0]).numpy()
+            for t in episode.ticks
+            if Plan in t.messages and Percept in t.messages
+        ]
+    )
+    goal = None if reader is None else episode.ticks[0].messages[Task].goal[0].numpy()
     replay, video, note = None, None, ""
     if episode.poses is not None:
         replay = stage.replay_html(world.model, episode.poses, goal, world.rate_hz, plans)

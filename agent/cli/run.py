@@ -157,7 +157,7 @@ def _reasons(tick: Tick) -> tuple[str, ...]:
 
 def _baselines(found: Blueprint, tensors: Any, seeds: list[int]) -> dict[str, Any]:
     """Return the same episodes under the random policy and the true-simulator planner."""
-    if not found.config.run.reference:
+    if not found.config.run.reference or found.config.goal is None:
         return {}
     say("the same episodes under a random policy and under the true-simulator planner ...")
     ticks = found.config.run.ticks
@@ -189,10 +189,10 @@ def _card(
     seeds: list[int],
     folder: Path,
 ) -> dict[str, Any]:
-    summary = _summary(outcome)
+    summary, asked = _summary(outcome), mind.site.goal.size > 0
     allowed, repaired, vetoed = (int(v) for v in outcome.rulings)
     return {
-        "success": {k: summary[k] for k in ("value", "low", "high", "n")},
+        "success": {k: summary[k] for k in ("value", "low", "high", "n")} if asked else None,
         "energy": dict(zip(mind.site.terms, outcome.terms.tolist(), strict=True)),
         "verdicts": {"allowed": allowed, "repaired": repaired, "vetoed": vetoed},
         "refused_shortcuts": outcome.refused,
@@ -207,8 +207,9 @@ def _card(
 
 
 def _figures(card: dict[str, Any]) -> dict[str, Figure]:
-    ok = card["success"]
-    figures = {"success": figure(ok["value"], ok["low"], ok["high"], ok["n"], "share")}
+    ok, figures = card["success"], dict[str, Figure]()
+    if ok is not None:
+        figures["success"] = figure(ok["value"], ok["low"], ok["high"], ok["n"], "share")
     for name, base in card["baselines"].items():
         figures[f"{name}_success"] = figure(base["value"], base["low"], base["high"], base["n"])
     broken = card["contacts"] + card["speeding"]

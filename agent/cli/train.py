@@ -29,7 +29,7 @@ SAVE_EVERY_S = 20.0
 STAGES: dict[str, tuple[str, ...]] = {
     "explore": ("seed", "world", "train.explore"),
     "watch": ("latent", "perception", "world_model", "train.watch"),
-    "world_model": ("train.learner",),
+    "world_model": ("train.learner", "train.shuffled"),
     "readouts": ("readouts", "train.readouts"),
     "critic": ("critic", "terms"),
     "to_go": ("goal", "guardrails", "configurator", "train.detours", "train.calibrate.rate"),
@@ -37,10 +37,12 @@ STAGES: dict[str, tuple[str, ...]] = {
     "distil": (),
     "calibrate": ("train.calibrate",),
     "completion": ("train.completion",),
+    "surprise": ("train.surprise",),
 }
 """What of the config each stage depends on, besides all that the stages before it do.
 
-Completion comes early in the course, but no other stage depends on it: it stands last here.
+Completion and surprise come early in the course, but no other stage depends on them: they stand
+last here.
 """
 
 

@@ -156,10 +156,11 @@ class Blueprint:
         torch.manual_seed(self.config.seed)
         kind = self.singles["world"].kind
         sensors, actuators = kind.sensors, kind.actuators
-        if self.config.goal not in sensors.names:
-            hint = nearest(self.config.goal, sensors.names)
-            raise InputError(f"goal: the world has no sensor '{self.config.goal}'; {hint}")
-        goal = Layout((sensors.channel(self.config.goal),))
+        wanted = self.config.goal
+        if wanted is not None and wanted not in sensors.names:
+            hint = nearest(wanted, sensors.names)
+            raise InputError(f"goal: the world has no sensor '{wanted}'; {hint}")
+        goal = Layout(() if wanted is None else (sensors.channel(wanted),))
         site = Site(
             sensors, actuators, kind.rate_hz, self.config.latent, goal, seed=self.config.seed
         )

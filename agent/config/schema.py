@@ -47,13 +47,29 @@ class EvalConfig(Settings):
     oracle_episodes: int = Field(default=50, ge=0)
 
 
+class VoeConfig(Settings):
+    """What `voe` measures: `pairs` of clips per violation, of those named (none: all there are).
+
+    The threshold of an alarm is the `quantile` of the scores of `calibration` possible clips of
+    development seeds.
+    """
+
+    pairs: int = Field(default=200, ge=1)
+    violations: list[str] = []
+    calibration: int = Field(default=400, ge=1)
+    quantile: float = Field(default=0.975, gt=0, lt=1)
+
+
 class AgentConfig(Settings):
-    """One agent in one world: six modules, their parts, guardrails, and how to train and run it."""
+    """One agent in one world: six modules, their parts, guardrails, and how to train and run it.
+
+    `goal` names the sensor that goals are about; without one, nothing is asked: the agent watches.
+    """
 
     name: str = Field(min_length=1)
     seed: int = Field(default=0, ge=0)
     latent: int = Field(ge=1)
-    goal: str
+    goal: str | None = None
     world: Part
     perception: Part
     world_model: Part
@@ -70,6 +86,7 @@ class AgentConfig(Settings):
     train: dict[str, Any] = {}
     run: RunConfig
     eval: EvalConfig = EvalConfig()
+    voe: VoeConfig = VoeConfig()
 
 
 def load(path: Path, overrides: list[str] | None = None) -> AgentConfig:

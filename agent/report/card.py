@@ -12,7 +12,11 @@ def badge(card: Card) -> tuple[str, str]:
     """Return the verdict on a run and its tone: `good`, `mixed` or `bad`.
 
     Bad is whatever truly broke a limit; mixed is a goal missed, or a plan missed its deadline.
+    A run without a goal was watched.
     """
+    if card["success"] is None:
+        late = card.get("deadline_misses", 0)
+        return ("watched" + (f" · {late} late" if late else ""), "mixed" if late else "good")
     n, value = card["success"]["n"], card["success"]["value"]
     reached = round(value * n)
     broken = card.get("contacts", 0) + card.get("speeding", 0)
@@ -35,12 +39,14 @@ def share(figure: Card) -> str:
 
 def highlights(card: Card) -> list[tuple[str, str]]:
     """Return the four facts to see first, as (name, value)."""
-    success, n = card["success"], card["success"]["n"]
-    tiles = [
-        ("goals reached", f"{round(success['value'] * n)} / {n}"),
-        ("contacts", str(card.get("contacts", 0))),
-        ("shortcuts refused", str(card.get("refused_shortcuts", 0))),
-    ]
+    success = card["success"]
+    tiles = [("ticks watched", str(card.get("ticks", 0)))]
+    if success is not None:
+        tiles = [
+            ("goals reached", f"{round(success['value'] * success['n'])} / {success['n']}"),
+            ("contacts", str(card.get("contacts", 0))),
+            ("shortcuts refused", str(card.get("refused_shortcuts", 0))),
+        ]
     if card.get("tick_ms_p50") is not None:
         tiles.append(("thinking per tick, median", f"{card['tick_ms_p50']:.1f} ms"))
     return tiles
@@ -50,11 +56,15 @@ def facts(card: Card) -> list[tuple[str, str]]:
     """Return the card's facts as (name, value) lines, in the order people ask."""
     verdicts = card.get("verdicts", {})
     energy = card.get("energy", {})
-    lines = [
-        ("goal reached", share(card["success"])),
-        ("contacts", f"{card.get('contacts', 0)} ticks of {card.get('ticks', 0)}"),
-        ("over speed", f"{card.get('speeding', 0)} ticks of {card.get('ticks', 0)}"),
-        ("shortcuts refused", f"{card.get('refused_shortcuts', 0)} ticks"),
+    lines = [("watched", f"{card.get('ticks', 0)} ticks; nothing was asked")]
+    if card["success"] is not None:
+        lines = [
+            ("goal reached", share(card["success"])),
+            ("contacts", f"{card.get('contacts', 0)} ticks of {card.get('ticks', 0)}"),
+            ("over speed", f"{card.get('speeding', 0)} ticks of {card.get('ticks', 0)}"),
+            ("shortcuts refused", f"{card.get('refused_shortcuts', 0)} ticks"),
+        ]
+    lines += [
         ("gate", " · ".join(f"{n} {name}" for name, n in verdicts.items())),
         ("mean energy", " · ".join(f"{name} {value:.3g}" for name, value in energy.items())),
     ]

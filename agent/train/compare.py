@@ -17,11 +17,12 @@ from agent.config import yaml
 from agent.config.build import Blueprint, Mind, blueprint
 from agent.core.errors import InputError
 from agent.evaluate.episodes import episodes
-from agent.train.course import course_of, understand, watchful
+from agent.train.course import course_of, watchful
 from agent.train.dataset import Dataset
 from agent.train.examine import linear_probes
 from agent.train.progress import Figures, Ledger
 from agent.train.recall import recalling
+from agent.train.understanding import understand
 
 AHEAD = (1, 5, 20)
 """Ticks ahead at which predictions are compared."""

@@ -1,6 +1,6 @@
 """The course of training, from exploring to margins.
 
-Explore, world model, completion, readouts, critic, cost-to-go, distil, calibrate.
+What `understanding` does; then critic, cost-to-go, distil, calibrate.
 
 Nothing here is rewarded. The world model learns by watching what its own random commands do; the
 cost-to-go, the policy and the margins are then made inside that model, and the margins checked
@@ -12,64 +12,28 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 
-from agent.config.build import MARGINS, Blueprint, Mind, objectives
+from agent.config.build import MARGINS, Blueprint, Mind
 from agent.config.schema import validate
 from agent.core.messages import Directive, Mode, Plan, Rollout
-from agent.core.settings import Settings
-from agent.train import videos
 from agent.train.calibrate import Calibrate, calibrate, watched, witnessed
 from agent.train.dataset import Dataset
 from agent.train.detours import Detours, fit_to_go, imagine_moves
 from agent.train.distil import Distil, distil, teach
-from agent.train.explore import Explorer, explorer_batch
 from agent.train.progress import Figures, Ledger
-from agent.train.recall import encoded, recalling
-from agent.train.stages import (
-    Completing,
-    Fit,
-    explore,
-    fit_completion,
-    fit_critic,
-    fit_readouts,
-    learn_world,
-)
-from modules.world_model.learn import Learner
+from agent.train.recall import recalling
+from agent.train.stages import fit_critic
+from agent.train.understanding import Study, understand
 
 CALIBRATION_SEEDS = 500_000
 
 
-class Watch(Settings):
-    """What to learn from before acting at all: a folder of `videos`, in windows of `ticks`; or "".
-
-    Objectives that look at commands learn nothing here: there are none.
-    """
-
-    videos: str = ""
-    ticks: int = Field(default=48, ge=1)
-    learner: Learner.Config = Learner.Config(
-        steps=4000,
-        objectives=[
-            {"use": "prediction", "weight": 1.0},
-            {"use": "vicreg", "weight": 1.0, "variance": 1.0, "covariance": 0.2},
-        ],
-    )
-
-
-class Course(Settings):
+class Course(Study):
     """Settings of every stage; `explore` and `calibrate` are the ones that use the world."""
 
-    watch: Watch = Watch()
-    explore: Explorer.Config = Explorer.Config()
-    learner: Learner.Config = Learner.Config()
-    completion: Fit = Fit()
-    readouts: Fit = Fit()
     detours: Detours = Detours()
     distil: Distil = Distil()
     calibrate: Calibrate = Calibrate()
@@ -82,19 +46,6 @@ class Trained:
     tensors: dict[str, Tensor]
     figures: Figures
     dataset: Dataset
-
-
-@dataclass(frozen=True, slots=True)
-class Understanding:
-    """What watching gave: a mind whose percepts, world model and readouts are trained and frozen.
-
-    `figures` are those of the stages so far; `dataset` is what was watched, latents in place of
-    images: `recalling` encodes it.
-    """
-
-    mind: Mind
-    dataset: Dataset
-    figures: Figures
 
 
 def course_of(blueprint: Blueprint) -> Course:
@@ -112,13 +63,12 @@ def train(blueprint: Blueprint, ledger: Ledger) -> Trained:
     seed, begin, busy = blueprint.config.seed, time.monotonic(), time.process_time()
     understood = understand(blueprint, course, ledger)
     mind, dataset, figures = understood.mind, understood.dataset, understood.figures
-    figures |= {
-        f"critic.{k}": v
-        for k, v in fit_critic(
-            mind.critic, mind.memory, recalling(mind.perception, mind.site.sensors), dataset,
-            _intrinsic(mind), ledger, seed,
-        ).items()
-    }  # fmt: skip
+    if any(t.kind == "intrinsic" for t in mind.terms):
+        perception = recalling(mind.perception, mind.site.sensors)
+        found = fit_critic(
+            mind.critic, mind.memory, perception, dataset, _intrinsic(mind), ledger, seed
+        )
+        figures |= {f"critic.{k}": v for k, v in found.items()}
     mind = watchful(blueprint, mind, course, dataset)
     figures |= _imagined_stages(blueprint, mind, course, dataset, ledger, seed)
     tensors, measured, gathered = _calibrated(blueprint, mind.tensors(), course, dataset, ledger)
@@ -127,58 +77,6 @@ def train(blueprint: Blueprint, ledger: Ledger) -> Trained:
     figures["train_s"] = time.monotonic() - begin
     figures["train_cpu_s"] = time.process_time() - busy
     return Trained(tensors, figures, dataset)
-
-
-def understand(blueprint: Blueprint, course: Course, ledger: Ledger) -> Understanding:
-    """Explore, and learn percepts, world model and readouts: all that needs no judgement."""
-    seed = blueprint.config.seed
-    world = blueprint.world(explorer_batch(course.explore))
-    figures: Figures = {}
-    try:
-        dataset = explore(course.explore, world, seed * course.explore.episodes, ledger)
-    finally:
-        world.close()
-    mind = blueprint.assemble()
-    if course.watch.videos:
-        figures |= {f"watch.{k}": v for k, v in watch(mind, course.watch, ledger, seed).items()}
-    parts = [c.build(mind.site) for c in blueprint.objectives]
-    learner = Learner(course.learner, mind.perception, mind.world_model, parts, seed)
-    figures |= learn_world(learner, dataset, course.readouts.horizon, ledger)
-    _freeze(mind, "perception", "world_model")
-    perception, sensors = recalling(mind.perception, mind.site.sensors), mind.site.sensors
-    dataset = encoded(dataset, mind.perception, sensors)
-    if isinstance(mind.perception, Completing):
-        found = fit_completion(
-            mind.perception, mind.world_model, dataset, course.completion, ledger, seed
-        )
-        figures |= {f"completion.{k}": v for k, v in found.items()}
-    errors = fit_readouts(
-        mind.readouts, perception, mind.world_model, dataset, course.readouts, ledger, seed
-    )
-    figures |= {f"rms.{name}": error for name, error in errors.items()}
-    figures |= _probe_scores(mind, dataset)
-    return Understanding(mind, dataset, figures)
-
-
-def watch(mind: Mind, config: Watch, ledger: Ledger, seed: int) -> Figures:
-    """Train percepts and world model on videos, in place: a joint embedding without actions.
-
-    The predictor is told the middle of every actuator's range at every tick; what commands do, it
-    learns later from those that are really given.
-    """
-    site = mind.site
-    dataset = videos.read(
-        Path(config.videos), site.sensors, site.actuators.size, site.rate_hz, config.ticks
-    )
-    low, high = site.actuators.bounds()
-    dataset.commands[:] = (low + high) / 2
-    parts = [
-        c.build(site)
-        for c in objectives(config.learner.objectives, "train.watch.learner.objectives")
-    ]
-    learner = Learner(config.learner, mind.perception, mind.world_model, parts, seed)
-    found = learn_world(learner, dataset, config.learner.horizon, ledger, "watch")
-    return found | {"frames": float(dataset.transitions + len(dataset))}
 
 
 def watchful(blueprint: Blueprint, mind: Mind, course: Course, dataset: Dataset) -> Mind:
@@ -206,6 +104,8 @@ def _imagined_stages(
     site = mind.site
     perception = recalling(mind.perception, site.sensors)
     figures: Figures = {}
+    if not site.goal.channels:
+        return figures
     values = _allowed(mind, dataset.values)
     goals = values[:, site.sensors[site.goal.names[0]]]
     for term in (t for t in mind.terms if isinstance(t, nn.Module)):
@@ -312,11 +212,6 @@ def fresh_plans(mind: Mind) -> Callable[[Tensor, Directive], Plan]:
     return plan
 
 
-def _freeze(mind: Mind, *names: str) -> None:
-    for name in names:
-        getattr(mind, name).requires_grad_(False)
-
-
 def _allowed(mind: Mind, values: Tensor) -> Tensor:
     """Return the sensor values [n O], of [N T O], at which no guardrail was broken."""
     flat = values.reshape(-1, values.shape[-1])
@@ -340,19 +235,3 @@ def _intrinsic(mind: Mind) -> Callable[[Tensor, Tensor], Tensor]:
         return torch.stack(parts).sum(dim=0)
 
     return energy
-
-
-@torch.no_grad()
-def _probe_scores(mind: Mind, dataset: Dataset) -> Figures:
-    """Return the held-out share of variance that readouts explain, per sensor."""
-    _, held = dataset.split()
-    values = held.values[:, ::7].reshape(-1, held.values.shape[-1])
-    read = mind.readouts.read(recalling(mind.perception, mind.site.sensors).encode(values))
-    scores: dict[str, Any] = {}
-    for channel, where in mind.readouts.layout.slices():
-        truth = values[:, where]
-        error = (read[channel.name] - truth).square().sum()
-        scores[f"probe_r2.{channel.name}"] = float(
-            1 - error / (truth - truth.mean(dim=0)).square().sum().clamp(min=1e-12)
-        )
-    return scores

@@ -59,9 +59,20 @@ class Explorer:
         correlation_s: float = Field(default=0.5, gt=0)
         deviation: float = Field(default=0.45, gt=0)
 
-    def __init__(self, config: Config, world: World, seed: int = 0) -> None:
-        """Explore `world`; episode i starts from seed `seed` + i."""
+    def __init__(
+        self,
+        config: Config,
+        world: World,
+        seed: int = 0,
+        hold: Callable[[Observation], Tensor] | None = None,
+    ) -> None:
+        """Explore `world`; episode i starts from seed `seed` + i.
+
+        `hold` says what to remember of an observation that misses something; without it, such an
+        observation is refused.
+        """
         self.config, self.world, self.seed = config, world, seed
+        self._seen = hold or (lambda observation: whole(observation, world.sensors))
 
     def collect(self, log: Callable[[int, int], None], images: Path | None = None) -> Dataset:
         """Return `episodes` episodes; `log(done, total)` is called after each batch of them.
@@ -93,7 +104,7 @@ class Explorer:
                 if tick
                 else world.reset(range(first, first + world.batch))
             )
-            shown = whole(seen, world.sensors)
+            shown = self._seen(seen)
             values.append(shown[:, :scalars])
             if album is not None:
                 album.put(offset, tick, shown[:, scalars:])

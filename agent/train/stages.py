@@ -13,6 +13,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from agent.core.messages import Observation
 from agent.core.protocols import Encoder, World, WorldModel
 from agent.core.settings import Settings
 from agent.train.dataset import Dataset
@@ -34,10 +35,17 @@ class Fit(Settings):
     rate: float = Field(default=2e-3, gt=0)
 
 
-def explore(config: Explorer.Config, world: World, seed: int, ledger: Ledger) -> Dataset:
+def explore(
+    config: Explorer.Config,
+    world: World,
+    seed: int,
+    ledger: Ledger,
+    hold: Callable[[Observation], Tensor] | None = None,
+) -> Dataset:
     """Return the episodes of an `Explorer`, collected once and kept as `explore`.
 
-    Images lie beside the state in a file of their own, which is mapped into memory.
+    Images lie beside the state in a file of their own, which is mapped into memory. `hold` says
+    what to remember of an observation that misses something (`Holding`).
     """
     seen = world.sensors != world.sensors.scalars
     path = ledger.folder / "explore.npy" if seen and ledger.folder else None
@@ -46,7 +54,7 @@ def explore(config: Explorer.Config, world: World, seed: int, ledger: Ledger) ->
         images = open_images(path) if path else None
         if kept is not None and (images is None or checksum(images) == kept[1]["crc32"]):
             return Dataset(**kept[0], images=images)
-    explorer = Explorer(config, world, seed)
+    explorer = Explorer(config, world, seed, hold)
     dataset = explorer.collect(lambda done, total: ledger.log("explore", done, total, {}), path)
     figures = {"transitions": float(dataset.transitions)}
     if dataset.images is not None:
@@ -56,15 +64,20 @@ def explore(config: Explorer.Config, world: World, seed: int, ledger: Ledger) ->
 
 
 def learn_world(
-    learner: Any, dataset: Dataset, horizon: int, ledger: Ledger, stage: str = "world_model"
+    learner: Any,
+    dataset: Dataset,
+    horizon: int,
+    ledger: Ledger,
+    view: Callable[[Dataset], Any] = lambda dataset: dataset,
+    stage: str = "world_model",
 ) -> Figures:
     """Train perception and world model through `learner` (`modules.world_model.learn.Learner`).
 
     Returns held-out figures over `horizon` ticks, and says so if the latents have collapsed. The
-    normaliser of perception is fitted first.
+    normaliser of perception is fitted first. `view` is how the learner sees experience.
     """
     learner.perception.fit_normaliser(dataset.sample())
-    known, held = dataset.split()
+    known, held = (view(part) for part in dataset.split())
     descend(
         stage,
         learner.config.steps,
@@ -133,6 +146,67 @@ def fit_completion(
         seen = perception.completion_loss(latents, values)
         far = perception.completion_loss(ahead.mean(dim=0)[:, -1], values[:, -1])
     return {"error_0": float(seen), f"error_{config.horizon}": float(far)}
+
+
+@runtime_checkable
+class Holding(Protocol):
+    """A perception that remembers what sensors last showed, and how far forecasts usually miss."""
+
+    usual: nn.Module
+
+    def hold(self, observation: Observation) -> Tensor:
+        """Return values [B O] with the last valid ones where a sensor is not valid."""
+        ...
+
+    def encode(self, values: Tensor) -> Tensor:
+        """Return latents [..., Z] of packed sensor values [..., O]; differentiable."""
+        ...
+
+    def surprise_loss(self, forecast: Tensor, spread: Tensor, latents: Tensor) -> Tensor:
+        """Return how badly the usual error explains that `latents` came after a forecast."""
+        ...
+
+
+def fit_surprise(
+    perception: Holding,
+    model: Any,
+    known: Any,
+    held: Any,
+    config: Fit,
+    ledger: Ledger,
+    seed: int = 0,
+) -> Figures:
+    """Fit how far one-step forecasts usually miss, on `known` windows; all else is left alone.
+
+    Returns the loss on `held` windows, and their mean surprise: 1 if the errors are the usual ones.
+    """
+    usual = perception.usual.requires_grad_(True)
+    optimiser = torch.optim.Adam(usual.parameters(), lr=config.rate, fused=True)
+
+    @torch.no_grad()
+    def missed(experience: Any, count: int, seed: int) -> tuple[Tensor, Tensor, Tensor]:
+        generator = torch.Generator().manual_seed(seed)
+        values, commands = experience.windows(count, 1, generator)
+        latents = perception.encode(values)
+        forecast = model.forecast(latents[:, 0], commands[:, 0])
+        return forecast.latent, forecast.spread, latents[:, 1]
+
+    def step(index: int) -> Figures:
+        for group in optimiser.param_groups:
+            group["lr"] = config.rate * max(1.0 - index / config.steps, 0.01)
+        loss = perception.surprise_loss(*missed(known, config.batch, seed * MIX + index))
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimiser.step()
+        return {"loss": float(loss.detach())}
+
+    descend("surprise", config.steps, step, usual, optimiser, ledger)
+    usual.requires_grad_(False)
+    forecast, spread, latents = missed(held, 4096, seed)
+    with torch.no_grad():
+        loss = perception.surprise_loss(forecast, spread, latents)
+        ratio = (latents - forecast).square() * (-perception.usual(forecast, spread)).exp()
+    return {"loss": float(loss), "held_out": float(ratio.mean())}
 
 
 def fit_readouts(

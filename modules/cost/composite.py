@@ -53,7 +53,7 @@ class CompositeCost:
         """Sum `terms` over quantities from `readouts`; `critic` None anticipates nothing."""
         self._terms, self._readouts, self._critic = tuple(terms), readouts, critic
         self.terms = (*(t.name for t in terms), ANTICIPATION)
-        self._intrinsic = torch.tensor([t.kind == "intrinsic" for t in terms])
+        self._intrinsic = torch.tensor([t.kind == "intrinsic" for t in terms], dtype=torch.bool)
         self._weights = torch.tensor([*(t.weight for t in terms), config.anticipation])
         self._site = site
 

@@ -60,6 +60,15 @@ class Experience(Protocol):
         ...
 
 
+@runtime_checkable
+class Augmented(Protocol):
+    """Experience that shows every moment in two views; what differs should not be represented."""
+
+    def view(self, values: Tensor, generator: torch.Generator) -> Tensor:
+        """Return another view of sensors [n L+1 O]."""
+        ...
+
+
 class Learner(nn.Module):
     """Takes gradient steps on the weighted sum of objectives, for encoder and predictor at once.
 
@@ -117,7 +126,8 @@ class Learner(nn.Module):
         values, commands = experience.windows(count, config.horizon, generator)
         for group in self.optimiser.param_groups:
             group["lr"] = config.rate * schedule(index, config.steps)
-        views, nats = self._views(values, commands, seed)
+        other = experience.view(values, generator) if isinstance(experience, Augmented) else None
+        views, nats = self._views(values, commands, seed, other)
         loss, figures = torch.zeros(()), dict[str, float]()
         for objective in self._objectives:
             penalty, found = objective(views)
@@ -164,16 +174,19 @@ class Learner(nn.Module):
             figures[f"relative_error_{h}"] = float(ratio.sqrt())
         return figures
 
-    def _views(self, values: Tensor, commands: Tensor, seed: int) -> tuple[Views, Tensor]:
+    def _views(
+        self, values: Tensor, commands: Tensor, seed: int, other: Tensor | None = None
+    ) -> tuple[Views, Tensor]:
         """Return what objectives see, and the nats that the latent variable carried, [E n L]."""
         if isinstance(self.perception, Augmenting):
             values = self.perception.augment(values, seed)
         latents = self.perception.encode(values)  # type: ignore[operator]
-        targets = latents.detach() if self.config.target == "detached" else latents
+        targets = latents if other is None else self.perception.encode(other)  # type: ignore[operator]
+        targets = targets.detach() if self.config.target == "detached" else targets
         if self.slow is not None:
             _copy_buffers(self.slow, self.perception)
             with torch.no_grad():
-                targets = self.slow.encode(values)  # type: ignore[operator]
+                targets = self.slow.encode(values if other is None else other)  # type: ignore[operator]
         scaled = (commands - self.model.centre) / self.model.extent
         predicted, nats = self._predicted(latents, commands, targets.detach(), seed)
         return Views(latents, targets, predicted, scaled, seed), nats

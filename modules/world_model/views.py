@@ -17,7 +17,8 @@ class Views:
     """One minibatch of n windows of L steps, in the code of perception and as predicted.
 
     `latents` [n L+1 Z] are codes of perception; `targets` [n L+1 Z] are what a prediction should
-    hit: the same, without gradient, or those of a slow copy (`Learner.Config.target`).
+    hit: the same, without gradient, or those of a slow copy (`Learner.Config.target`), in each case
+    of the moment's second view if experience offers one.
     `predicted` [n L Z] is several steps from `latents[:, 0]`: `predicted[:, h]` is to meet
     `targets[:, h + 1]`. Members of an ensemble are stacked along n. `commands` [n L A] are in units
     of half the actuators' range around its centre. `seed` belongs to this step alone: whoever draws

@@ -146,6 +146,8 @@ def test_nothing_of_the_inside_is_lent_out(slot: str, name: str, make: Any) -> N
 def test_commands_matter(slot: str, name: str, make: Any) -> None:
     world = make(1)
     low, high = world.actuators.bounds()
+    if not len(low):
+        pytest.skip("a world that is only watched")
     ends = []
     for command in (low, high):
         ends.append(lived(world, [0], command.expand(5, 1, -1))[-1].values)

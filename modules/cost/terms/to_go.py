@@ -49,11 +49,15 @@ class ToGo(nn.Module):
     scale: Tensor
 
     def __init__(self, config: Config, site: Site) -> None:
-        """Build an untrained term for the site's latent and goal: half of what waiting costs."""
+        """Build an untrained term for the site's latent and goal: half of what waiting costs.
+
+        Raises ValueError if there is no goal.
+        """
         super().__init__()
         self.config, self.name, self.weight = config, config.name, config.weight
-        (channel,) = site.goal.channels
-        self.quantity = channel.name
+        if len(site.goal.channels) != 1:
+            raise ValueError("expected a goal of one sensor, came none; name it in `goal`")
+        self.quantity = site.goal.names[0]
         inputs = site.latent + 3 * site.goal.size + 1
         self.twins = nn.ModuleList(_network(inputs, config.width) for _ in range(config.twins))
         self.register_buffer("goal_mean", torch.zeros(site.goal.size))

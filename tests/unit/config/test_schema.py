@@ -24,7 +24,7 @@ from tests.tiny import REACH
         ("seed=1.5", r"'seed': .*, came 1\.5 \(float\)"),
         ("seed=true", r"'seed': .*, came True \(bool\)"),
         ("name=''", r"'name': .*at least 1 character"),
-        ("goal=null", r"'goal': .*valid string, came None"),
+        ("checkpoint=null", r"'checkpoint': .*valid string, came None"),
         ("terms=3", r"'terms': .*valid array, came 3"),
         ("run.seeds=[]", r"'run\.seeds': .*at least 1 item"),
         ("gate.deadline_ms=-5", r"'gate\.deadline_ms': .*greater than or equal to 0"),

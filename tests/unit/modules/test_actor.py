@@ -10,6 +10,7 @@ from agent.core.protocols import Site
 from agent.core.spec import Channel, Layout
 from modules.actor.cem import CEM
 from modules.actor.policy import Policy
+from modules.actor.still import Still
 from tests.contract.test_planners import H, Slide, ask
 from tests.toys import ACTUATORS
 
@@ -53,3 +54,20 @@ def test_an_agents_noise_does_not_depend_on_when_others_deliberate() -> None:
     assert torch.equal(
         early.plan(here, ask(goals, modes)).actions, late.plan(here, ask(goals, modes)).actions
     )
+
+
+def test_a_watcher_rests_within_the_limits_and_says_what_it_costs() -> None:
+    body = Layout((Channel("push", 2, "m/s", (0.25, -2.0), (1.0, 0.5)),))
+    site = Site(PLACE, body, 20.0, 2, PLACE, ("away",), ("wall",), Slide())  # type: ignore[arg-type]
+    plan = Still(Still.Config(), site).plan(torch.zeros(2, 2), ask([[0.9, 0.2], [0.0, 0.0]]))
+    assert plan.actions.shape == (2, H, 2)
+    assert bool((plan.actions == torch.tensor([0.25, 0.0])).all())
+    _, bill = Slide()(torch.zeros(2, 2), plan.actions[:, None], ask([[0.9, 0.2], [0.0, 0.0]]))
+    torch.testing.assert_close(plan.energy, bill.energy[:, 0])
+
+
+def test_a_watcher_copes_without_a_body() -> None:
+    site = Site(PLACE, Layout(()), 20.0, 2, PLACE, ("away",), ("wall",), Slide())  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="objective"):
+        Still(Still.Config(), Site(PLACE, Layout(()), 20.0, 2, PLACE))
+    assert Still(Still.Config(), site).ports().axes["A"] == 0

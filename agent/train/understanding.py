@@ -1,0 +1,155 @@
+"""Understanding a world before wanting anything in it: explore, world model, completion, readouts.
+
+Source: LeCun (2022) sec. 3.3 and 4.5: a world model is learned by self-supervision, mostly by
+watching; what is to be done in that world comes later.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import Field
+
+from agent.config.build import Blueprint, Mind, objectives
+from agent.core.settings import Settings
+from agent.train import videos
+from agent.train.augment import Shuffled
+from agent.train.dataset import Dataset
+from agent.train.explore import Explorer, explorer_batch
+from agent.train.progress import Figures, Ledger
+from agent.train.recall import encoded, recalling
+from agent.train.stages import (
+    Completing,
+    Fit,
+    Holding,
+    explore,
+    fit_completion,
+    fit_readouts,
+    fit_surprise,
+    learn_world,
+)
+from modules.world_model.learn import Learner
+
+
+class Watch(Settings):
+    """What to learn from before acting at all: a folder of `videos`, in windows of `ticks`; or "".
+
+    Objectives that look at commands learn nothing here: there are none.
+    """
+
+    videos: str = ""
+    ticks: int = Field(default=48, ge=1)
+    learner: Learner.Config = Learner.Config(
+        steps=4000,
+        objectives=[
+            {"use": "prediction", "weight": 1.0},
+            {"use": "vicreg", "weight": 1.0, "variance": 1.0, "covariance": 0.2},
+        ],
+    )
+
+
+class Study(Settings):
+    """Settings of the stages that need no judgement.
+
+    Sensors named in `shuffled` tell the learner nothing, so that latents become blind to them.
+    """
+
+    watch: Watch = Watch()
+    explore: Explorer.Config = Explorer.Config()
+    shuffled: tuple[str, ...] = ()
+    learner: Learner.Config = Learner.Config()
+    surprise: Fit = Fit()
+    completion: Fit = Fit()
+    readouts: Fit = Fit()
+
+
+@dataclass(frozen=True, slots=True)
+class Understanding:
+    """What watching gave: a mind whose percepts, world model and readouts are trained and frozen.
+
+    `figures` are those of the stages so far; `dataset` is what was watched, latents in place of
+    images: `recalling` encodes it.
+    """
+
+    mind: Mind
+    dataset: Dataset
+    figures: Figures
+
+
+def understand(blueprint: Blueprint, study: Study, ledger: Ledger) -> Understanding:
+    """Learn percepts, world model and readouts; goes on where the ledger's states end."""
+    seed, figures = blueprint.config.seed, Figures()
+    mind = blueprint.assemble()
+    dataset = experience(blueprint, mind, study, ledger)
+    if study.watch.videos:
+        figures |= {f"watch.{k}": v for k, v in watch(mind, study.watch, ledger, seed).items()}
+    parts = [c.build(mind.site) for c in blueprint.objectives]
+    learner = Learner(study.learner, mind.perception, mind.world_model, parts, seed)
+    view = partial(Shuffled, sensors=mind.site.sensors, names=study.shuffled)
+    seen = view if study.shuffled else (lambda part: part)
+    figures |= learn_world(learner, dataset, study.readouts.horizon, ledger, seen)
+    mind.perception.requires_grad_(False)
+    mind.world_model.requires_grad_(False)
+    perception, model = mind.perception, mind.world_model
+    if isinstance(perception, Holding):
+        known, held = map(seen, dataset.split())
+        found = fit_surprise(perception, model, known, held, study.surprise, ledger, seed)
+        figures |= {f"surprise.{k}": v for k, v in found.items()}
+    dataset = encoded(dataset, perception, mind.site.sensors)
+    if isinstance(perception, Completing):
+        found = fit_completion(perception, model, dataset, study.completion, ledger, seed)
+        figures |= {f"completion.{k}": v for k, v in found.items()}
+    eyes = recalling(perception, mind.site.sensors)
+    errors = fit_readouts(mind.readouts, eyes, model, dataset, study.readouts, ledger, seed)
+    figures |= {f"rms.{name}": error for name, error in errors.items()}
+    figures |= _probe_scores(mind, dataset)
+    return Understanding(mind, dataset, figures)
+
+
+def experience(blueprint: Blueprint, mind: Mind, study: Study, ledger: Ledger) -> Dataset:
+    """Return what to learn from, explored in the world."""
+    hold = mind.perception.hold if isinstance(mind.perception, Holding) else None
+    world = blueprint.world(explorer_batch(study.explore))
+    try:
+        seed = blueprint.config.seed * study.explore.episodes
+        return explore(study.explore, world, seed, ledger, hold)
+    finally:
+        world.close()
+
+
+def watch(mind: Mind, config: Watch, ledger: Ledger, seed: int) -> Figures:
+    """Train percepts and world model on videos, in place: a joint embedding without actions.
+
+    The predictor is told the middle of every actuator's range at every tick; what commands do, it
+    learns later from those that are really given.
+    """
+    site, where = mind.site, "train.watch.learner.objectives"
+    dataset = videos.read(
+        Path(config.videos), site.sensors, site.actuators.size, site.rate_hz, config.ticks
+    )
+    low, high = site.actuators.bounds()
+    dataset.commands[:] = (low + high) / 2
+    parts = [c.build(site) for c in objectives(config.learner.objectives, where)]
+    learner = Learner(config.learner, mind.perception, mind.world_model, parts, seed)
+    found = learn_world(learner, dataset, config.learner.horizon, ledger, stage="watch")
+    return found | {"frames": float(dataset.transitions + len(dataset))}
+
+
+@torch.no_grad()
+def _probe_scores(mind: Mind, dataset: Dataset) -> Figures:
+    """Return the held-out share of variance that readouts explain, per sensor."""
+    _, held = dataset.split()
+    values = held.values[:, ::7].reshape(-1, held.values.shape[-1])
+    read = mind.readouts.read(recalling(mind.perception, mind.site.sensors).encode(values))
+    scores: dict[str, Any] = {}
+    for channel, where in mind.readouts.layout.slices():
+        truth = values[:, where]
+        error = (read[channel.name] - truth).square().sum()
+        scores[f"probe_r2.{channel.name}"] = float(
+            1 - error / (truth - truth.mean(dim=0)).square().sum().clamp(min=1e-12)
+        )
+    return scores

@@ -1,0 +1,123 @@
+"""Perception that remembers what went out of sight, and knows how far its forecasts usually miss.
+
+Source: Kahneman, Treisman, Gibbs (1992), object files: what was last seen of a thing is kept while
+it is hidden; Nix, Weigend (1994) for an error that is itself predicted.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from agent.core.messages import Directive, Forecast, Observation, Percept
+from agent.core.protocols import Inbox, Ports, Site
+from agent.core.settings import Settings
+from modules.perception.state import StatePerception
+
+
+class HoldPerception(nn.Module):
+    """Keeps the last valid value of every sensor while it is not valid, then encodes it.
+
+    Nothing of what is hidden gets in; that it goes on existing, and when and where it will be seen
+    again, has to be predicted from what was last seen of it and for how long ago that was, if a
+    sensor shows that. Surprise is the squared latent error of the forecast over what such forecasts
+    usually miss by, dimension by dimension, learned after the world model: 1 is usual, whether the
+    moment was easy to predict or not.
+    """
+
+    class Config(Settings):
+        """`width` and `compressed` as in `state`; hidden layer of the error's predictor."""
+
+        width: int = Field(default=128, ge=1)
+        compressed: tuple[str, ...] = ()
+        error_width: int = Field(default=128, ge=1)
+
+    reads: ClassVar[tuple[type, ...]] = (Observation, Directive)
+    recalls: ClassVar[tuple[type, ...]] = (Forecast,)
+    posts: ClassVar[type] = Percept
+
+    def __init__(self, config: Config, site: Site) -> None:
+        """Build an untrained encoder. Raises KeyError for an unknown sensor."""
+        super().__init__()
+        encoder = StatePerception.Config(width=config.width, compressed=config.compressed)
+        self.state = StatePerception(encoder, site)
+        self.usual = UsualError(site.latent, config.error_width)
+        self._held = torch.zeros(0)
+
+    def ports(self) -> Ports:
+        """Insist on the body's sensor layout and promise a latent of the site's size."""
+        return self.state.ports()
+
+    def fit_normaliser(self, values: Tensor) -> None:
+        """Take mean and deviation of sensor values [..., O], as `state` does."""
+        self.state.fit_normaliser(values)
+
+    def encode(self, values: Tensor) -> Tensor:
+        """Return latents [..., Z] of packed sensor values [..., O]; differentiable."""
+        return self.state.encode(values)
+
+    def hold(self, observation: Observation) -> Tensor:
+        """Return values [B O] with the last valid ones where a sensor is not valid or not finite.
+
+        What was not valid since the episode began reads its training mean.
+        """
+        unknown = self.state.mean.expand_as(observation.values)
+        if self._held.shape != observation.values.shape:
+            self._held = unknown
+        kept = torch.where(observation.first.unsqueeze(1), unknown, self._held)
+        shown = observation.valid[:, self.state.sensor] & observation.values.isfinite()
+        self._held = torch.where(shown, observation.values, kept)
+        return self._held.clone()
+
+    def surprise_loss(self, forecast: Tensor, spread: Tensor, latents: Tensor) -> Tensor:
+        """Return how badly the usual error explains that `latents` came, [n Z]; lower is better.
+
+        The negative log-likelihood of a Gaussian around forecasts [n Z] of spreads [n].
+        """
+        log_variance = self.usual(forecast, spread)
+        error = (latents - forecast).square()
+        loss: Tensor = 0.5 * (error * (-log_variance).exp() + log_variance).mean()
+        return loss
+
+    def reset(self, batch: int) -> None:
+        """Forget what was seen."""
+        self._held = torch.zeros(0)
+
+    @torch.no_grad()
+    def tick(self, inbox: Inbox) -> Percept:
+        """Return the percept of what is seen and held, and the surprise of the last forecast."""
+        observation, attention = inbox[Observation], inbox[Directive].attention
+        missing = (~observation.valid[:, self.state.sensor]).sum(dim=1, dtype=torch.float32)
+        held = self.state.normalise(self.hold(observation))
+        latent = self.state.embed(held * attention[:, self.state.sensor])
+        forecast = inbox.last(Forecast)
+        if forecast is None:
+            return Percept(latent, missing.sqrt(), torch.zeros_like(missing))
+        log_variance = self.usual(forecast.latent, forecast.spread)
+        error = (latent - forecast.latent).square()
+        surprise = (error * (-log_variance).exp()).mean(dim=1)
+        variance = log_variance.exp().sum(dim=1)
+        return Percept(latent, (variance + missing).sqrt(), surprise)
+
+
+class UsualError(nn.Module):
+    """Predicts the log variance [n Z] of a latent around its forecast [n Z] of spread [n]."""
+
+    def __init__(self, latent: int, width: int) -> None:
+        """Build an untrained predictor: a variance of 1 everywhere."""
+        super().__init__()
+        last = nn.Linear(width, latent)
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(last.bias)
+        hidden = nn.Linear(width, width)
+        first = nn.Linear(latent + 1, width)
+        self.network = nn.Sequential(first, nn.SiLU(), hidden, nn.SiLU(), last)
+
+    def forward(self, forecast: Tensor, spread: Tensor) -> Tensor:
+        """Return log variances, never below -12 or above 6, so that no surprise is boundless."""
+        known = spread.clamp(min=1e-6).log().unsqueeze(-1)
+        raw: Tensor = self.network(torch.cat((forecast, known), dim=-1))
+        return raw.clamp(-12.0, 6.0)
