@@ -1,6 +1,6 @@
 """`bench tick`: what the runtime itself costs per tick, module mathematics left out.
 
-`bench foresight` is handed on to its own file.
+`bench foresight` and `bench continual` are handed on to their own files.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from agent.core.spec import Layout, compile_check, specs_of
 SIZES = {"B": 1, "Z": 24, "A": 2, "O": 8, "S": 5, "G": 2, "T": 4, "R": 3, "N": 4}
 HORIZON = 12
 TICKS = 5000
-BENCHES = ("tick", "foresight")
+BENCHES = ("tick", "foresight", "continual")
 
 
 def main(options: argparse.Namespace) -> int:
@@ -38,6 +38,10 @@ def main(options: argparse.Namespace) -> int:
         from agent.cli import bench_foresight
 
         return bench_foresight.main(options)
+    if what == "continual":
+        from agent.cli import bench_continual
+
+        return bench_continual.main(options)
     torch.set_num_threads(1)
     times = np.array(overhead_us(TICKS))
     middle, tail = np.percentile(times, [50, 99])

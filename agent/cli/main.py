@@ -19,7 +19,7 @@ COMMANDS: dict[str, str] = {
     "eval": "measure success, violations and latency over episodes and training seeds",
     "check": "validate config and wiring; print graph and schedule; write wiring.svg",
     "report": "write the report of a run folder again",
-    "bench": "measure a tick's bookkeeping (`bench tick`), or a model's foresight",
+    "bench": "measure a tick's bookkeeping, a model's foresight, or recovery (tick, foresight, continual)",
     "doctor": "say what is installed, what is missing and what to type",
     "list": "list every module, term, guardrail and world",
 }
@@ -59,6 +59,7 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--json", type=Path, metavar="FILE", help="write figures to FILE")
     top.add_argument("--seed", type=int, metavar="N", help="training seed, or first episode seed")
     top.add_argument("--episodes", type=int, metavar="N", help="eval: episodes per checkpoint")
+    top.add_argument("--lives", type=int, metavar="N", help="bench continual: per checkpoint")
     top.add_argument("--mode", type=int, choices=(1, 2), help="1 reactive, 2 deliberate")
     top.add_argument("--checkpoint", type=Path, action="append", metavar="FILE")
     top.add_argument("--out", type=Path, metavar="PATH", help="train: checkpoint; run: folder")
