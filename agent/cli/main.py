@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import keyword
 import os
 import sys
 import traceback
@@ -16,6 +17,7 @@ from agent.core.errors import HousecatError, InputError, nearest
 COMMANDS: dict[str, str] = {
     "run": "live one or more episodes with shipped weights (the default)",
     "train": "learn world model, readouts, critic, policy and margins from nothing; resumable",
+    "import": "take experience recorded elsewhere (minari:ID) as a dataset to train from",
     "eval": "measure success, violations and latency over episodes and training seeds",
     "check": "validate config and wiring; print graph and schedule; write wiring.svg",
     "report": "write the report of a run folder again",
@@ -94,7 +96,8 @@ def main(argv: Sequence[str]) -> int:
         if options.config is not None and "=" in options.config:
             options.overrides.insert(0, options.config)
             options.config = None
-        module = importlib.import_module(f"agent.cli.{options.command}")
+        name = options.command + "_" * keyword.iskeyword(options.command)
+        module = importlib.import_module(f"agent.cli.{name}")
         code: int = module.main(options)
         return code
     except HousecatError as fault:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -26,6 +27,7 @@ from agent.train.dataset import Dataset
 from agent.train.detours import Detours, fit_to_go, imagine_moves
 from agent.train.distil import Distil, distil, teach
 from agent.train.explore import Explorer, explorer_batch
+from agent.train.given import given
 from agent.train.progress import Figures, Ledger
 from agent.train.stages import (
     Completing,
@@ -42,8 +44,12 @@ CALIBRATION_SEEDS = 500_000
 
 
 class Course(Settings):
-    """Settings of every stage; `explore` and `calibrate` are the ones that use the world."""
+    """Settings of every stage; `explore` and `calibrate` are the ones that use the world.
 
+    A `dataset`, a file that `import` wrote, takes the place of exploring.
+    """
+
+    dataset: str = ""
     explore: Explorer.Config = Explorer.Config()
     learner: Learner.Config = Learner.Config()
     completion: Fit = Fit()
@@ -68,12 +74,8 @@ def train(blueprint: Blueprint, ledger: Ledger) -> Trained:
     """
     course: Course = validate(Course, blueprint.config.train, "train")
     seed, begin = blueprint.config.seed, time.monotonic()
-    world = blueprint.world(explorer_batch(course.explore))
     figures: Figures = {}
-    try:
-        dataset = explore(course.explore, world, seed * course.explore.episodes, ledger)
-    finally:
-        world.close()
+    dataset = _experience(blueprint, course, ledger)
     mind = blueprint.assemble()
     objectives = [c.build(mind.site) for c in blueprint.objectives]
     learner = Learner(course.learner, mind.perception, mind.world_model, objectives, seed)
@@ -103,6 +105,21 @@ def train(blueprint: Blueprint, ledger: Ledger) -> Trained:
     figures["transitions"] = float(dataset.transitions + gathered)
     figures["train_s"] = time.monotonic() - begin
     return Trained(tensors, figures)
+
+
+def _experience(blueprint: Blueprint, course: Course, ledger: Ledger) -> Dataset:
+    """Return what to learn from: the dataset that is given, or one explored in the world."""
+    if course.dataset:
+        windows = [course.learner, course.completion, course.readouts]
+        parts = [blueprint.singles[slot].settings for slot in ("readouts", "configurator")]
+        longest = max(getattr(part, "horizon", 1) for part in windows + parts)
+        return given(Path(course.dataset), blueprint.singles["world"].kind, longest)
+    world = blueprint.world(explorer_batch(course.explore))
+    try:
+        seed = blueprint.config.seed * course.explore.episodes
+        return explore(course.explore, world, seed, ledger)
+    finally:
+        world.close()
 
 
 def _provisional(mind: Mind, course: Course, dataset: Dataset) -> dict[str, Tensor]:
