@@ -5,6 +5,7 @@ Source: Farama Foundation, Minari: observations [T+1 ...] and actions [T A] per 
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -125,7 +126,7 @@ def _column(source: Any, said: str, here: str, what: str) -> NDArray[np.float64]
     if source is None or isinstance(source, Mapping | tuple):
         raise InputError(f"{here}: expected an array in the {what}, came {type(source).__name__}")
     array = np.asarray(source, dtype=np.float64)
-    array = array.reshape(len(array), -1)
+    array = array.reshape(len(array), math.prod(array.shape[1:]))
     if match["low"] is None:
         return array
     return array[:, int(match["low"]) : int(match["high"])]
