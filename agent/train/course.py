@@ -12,6 +12,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -117,9 +118,47 @@ def _experience(blueprint: Blueprint, course: Course, ledger: Ledger) -> Dataset
     world = blueprint.world(explorer_batch(course.explore))
     try:
         seed = blueprint.config.seed * course.explore.episodes
-        return explore(course.explore, world, seed, ledger)
+        learn = partial(understood, blueprint, course)
+        return explore(course.explore, world, seed, ledger, learn)
     finally:
         world.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Understood:
+    """A mind that has seen the experience so far, as curiosity asks of it."""
+
+    mind: Mind
+
+    def encode(self, values: Tensor) -> Tensor:
+        """Return latents [..., Z] of packed sensor values [..., O]."""
+        latents: Tensor = self.mind.perception.encode(values)
+        return latents
+
+    def imagine(self, state: Tensor, actions: Tensor) -> Rollout:
+        """Return the futures of `actions` [B K H A] from `state` [B Z]."""
+        rollout: Rollout = self.mind.world_model.imagine(state, actions)
+        return rollout
+
+
+def understood(
+    blueprint: Blueprint, course: Course, dataset: Dataset, index: int, steps: int | None = None
+) -> Understood:
+    """Return what `dataset` teaches a new mind in round `index`.
+
+    It takes `steps`, those of `train.explore.curiosity` unless others are given.
+    """
+    mind = blueprint.assemble()
+    settings = course.learner.model_copy(
+        update={"steps": steps or course.explore.curiosity.steps}
+    )
+    objectives = [c.build(mind.site) for c in blueprint.objectives]
+    seed = blueprint.config.seed * 1000 + index
+    learner = Learner(settings, mind.perception, mind.world_model, objectives, seed)
+    mind.perception.fit_normaliser(dataset.values)
+    for step in range(settings.steps):
+        learner.step(step, dataset)
+    return Understood(mind)
 
 
 def _provisional(mind: Mind, course: Course, dataset: Dataset) -> dict[str, Tensor]:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from agent.core.protocols import Perception, World, WorldModel
 from agent.core.settings import Settings
+from agent.train.curiosity import Curious, Imagination
 from agent.train.dataset import Dataset
 from agent.train.explore import Explorer
 from agent.train.progress import Figures, Ledger, descend
@@ -33,12 +34,24 @@ class Fit(Settings):
     rate: float = Field(default=2e-3, gt=0)
 
 
-def explore(config: Explorer.Config, world: World, seed: int, ledger: Ledger) -> Dataset:
-    """Return the episodes of an `Explorer`, collected once and kept as `explore`."""
+def explore(
+    config: Explorer.Config,
+    world: World,
+    seed: int,
+    ledger: Ledger,
+    learn: Callable[[Dataset, int], Imagination] | None = None,
+) -> Dataset:
+    """Return the episodes that `config.policy` tries, collected once and kept as `explore`.
+
+    `learn` is asked for by the policy `curiosity` alone.
+    """
     kept = ledger.load("explore")
     if kept is not None:
         return Dataset.from_tensors(kept[0])
-    explorer = Explorer(config, world, seed)
+    explorer: Explorer | Curious = Explorer(config, world, seed)
+    if config.policy == "curiosity":
+        assert learn is not None, "curiosity needs a model"
+        explorer = Curious(config, world, learn, seed)
     dataset = explorer.collect(lambda done, total: ledger.log("explore", done, total, {}))
     ledger.save("explore", dataset.tensors(), {"transitions": float(dataset.transitions)})
     return dataset
