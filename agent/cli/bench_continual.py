@@ -1,8 +1,10 @@
-"""`bench continual`: whether an agent recovers when its world changes, and forgets nothing by it."""
+"""`bench continual`: recovery from a changed world, and what is forgotten by it."""
 
 from __future__ import annotations
 
 import argparse
+from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -47,10 +49,9 @@ def main(options: argparse.Namespace) -> int:
         for index, weights in enumerate(paths):
             tensors, _ = checkpoint.load(weights)
             start = first + index * lives * (BEFORE + count + AFTER)
-            name = f"  {kind}, {weights.name}: "
-            found = lead(
-                phases, tensors, range(start, start + lives), ticks, lambda t, n=name: say(n + t)
-            )
+            name = f"{kind}, {weights.name}"
+            seeds = range(start, start + lives)
+            found = lead(phases, tensors, seeds, ticks, partial(_say, name))
             led[kind] = led[kind] + found if kind in led else found
     figures = _figures(led, count)
     for name, one in figures.items():
@@ -60,6 +61,10 @@ def main(options: argparse.Namespace) -> int:
         say(f"wrote {options.out}")
     write_figures(options, known, list(range(len(paths))), figures)
     return 0
+
+
+def _say(name: str, text: str) -> None:
+    say(f"  {name}: {text}")
 
 
 def _asked(options: argparse.Namespace) -> tuple[Path, list[str], list[str]]:
@@ -130,9 +135,12 @@ def _drawn(led: dict[str, Lives], count: int, change: str) -> str:
         return mean(cut.mean(axis=1))
 
     edges = [0, *range(BEFORE, BEFORE + count, BLOCK), BEFORE + count, BEFORE + count + AFTER]
-    spans = list(zip(edges[:-1], edges[1:], strict=True))
+    spans = list(pairwise(edges))
     return picture(
-        {k: [Block(a, b - 1, *shares(v.reached[:, a:b])) for a, b in spans] for k, v in led.items()},
+        {
+            k: [Block(a, b - 1, *shares(v.reached[:, a:b])) for a, b in spans]
+            for k, v in led.items()
+        },
         {k: [Block(a, b - 1, *means(v.error[:, a:b])) for a, b in spans] for k, v in led.items()},
         {0: "as trained", BEFORE: change, BEFORE + count: "as trained"},
     )
@@ -145,5 +153,3 @@ def _shown(interval: Interval, sample: NDArray[Any]) -> Figure:
 def _text(one: Figure) -> str:
     bounds = "" if one["low"] is None else f"   [{one['low']:.4g}, {one['high']:.4g}]"
     return f"{one['value']:.4g}{bounds}   n = {one['n']}"
-
-

@@ -16,7 +16,7 @@ from agent.train.exploration import POLICIES, coverage, explored, taught
 SEEDS = 3
 HORIZON = 12
 FAR = 700_000
-"""Training seeds from here on, so that nothing is explored that the shipped weights learned from."""
+"""Training seeds from here on: far from those that the shipped weights learned from."""
 
 
 def main(options: argparse.Namespace) -> int:

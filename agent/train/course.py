@@ -149,9 +149,7 @@ def understood(
     It takes `steps`, those of `train.explore.curiosity` unless others are given.
     """
     mind = blueprint.assemble()
-    settings = course.learner.model_copy(
-        update={"steps": steps or course.explore.curiosity.steps}
-    )
+    settings = course.learner.model_copy(update={"steps": steps or course.explore.curiosity.steps})
     objectives = [c.build(mind.site) for c in blueprint.objectives]
     seed = blueprint.config.seed * 1000 + index
     learner = Learner(settings, mind.perception, mind.world_model, objectives, seed)

@@ -93,9 +93,9 @@ class Curious:
         shape = curious.horizon, len(state) * curious.candidates, len(low)
         noise = ornstein_uhlenbeck(shape, keep, generator).transpose(0, 1)
         moves = (low + high) / 2 + noise * config.deviation * (high - low) / 2
-        moves = moves.clamp(low, high).unflatten(0, (len(state), curious.candidates))
+        moves = moves.clamp(low, high).reshape(len(state), curious.candidates, *moves.shape[1:])
         spread = model.imagine(state, moves).latents.var(dim=0).sum(dim=(-1, -2))
-        chosen = moves[torch.arange(len(state)), spread.argmax(dim=1)]
+        chosen: Tensor = moves[torch.arange(len(state)), spread.argmax(dim=1)]
         return chosen[:, : curious.commit]
 
 

@@ -52,12 +52,12 @@ def coverage(
     low, high = everything.amin(dim=0), everything.amax(dim=0)
     base = BINS ** torch.arange(len(columns))
 
-    def cells(points: Tensor) -> Tensor:
+    def cells(points: Tensor) -> int:
         place = ((points - low) / (high - low).clamp(min=1e-9) * BINS).long().clamp(max=BINS - 1)
-        return (place * base).sum(dim=1).unique()
+        return len(set((place * base).sum(dim=1).tolist()))
 
-    total = len(cells(everything))
-    return {name: len(cells(points)) / total for name, points in flat.items()}
+    total = cells(everything)
+    return {name: cells(points) / total for name, points in flat.items()}
 
 
 def taught(
@@ -73,7 +73,7 @@ def taught(
     values, commands = test.windows(2048, horizon, torch.Generator().manual_seed(seed))
     deviation = test.values.flatten(0, 1).std(dim=0).clamp(min=1e-9)
     found = {}
-    for name, dataset in datasets.items():
+    for policy, dataset in datasets.items():
         known, _ = dataset.split()
         mind = understood(blueprint, course, known, seed, course.learner.steps).mind
         for part in (mind.perception, mind.world_model):
@@ -86,7 +86,7 @@ def taught(
             start = mind.perception.encode(values[:, 0])
             ahead = mind.world_model.imagine(start, commands[:, None]).latents.mean(dim=0)[:, 0]
             read = mind.readouts.read(ahead)
-        guess = torch.cat([read[c.name] for c in blueprint.singles["world"].kind.sensors.channels], -1)
+        guess = torch.cat([read[name] for name in mind.site.sensors.names], dim=-1)
         error = ((guess - values[:, 1:]) / deviation).square().mean(dim=(0, 2)).sqrt()
-        found[name] = {f"error_{h}": float(error[h - 1]) for h in sorted({1, horizon})}
+        found[policy] = {f"error_{h}": float(error[h - 1]) for h in sorted({1, horizon})}
     return found

@@ -1,4 +1,4 @@
-"""Datasets that are given, not explored: files that say whose sensors they hold, checked in full."""
+"""Datasets that are given, not explored: files that say whose sensors they hold, checked."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ def ornstein_uhlenbeck(shape: tuple[int, int, int], keep: float, draw: torch.Gen
 def coloured(shape: tuple[int, int, int], exponent: float, draw: torch.Generator) -> Tensor:
     """Return noise of `shape` [T B A] whose power falls with frequency as 1/f^`exponent`.
 
-    0 is white, 1 pink, 2 red. The mean over time is left free, at the power of the lowest frequency.
+    0 is white, 1 pink, 2 red. The mean over time is free, of the lowest frequency's power.
     Source: Timmer, König (1995); for control, Pinneri et al. (2020), iCEM, and Eberhard et al.
     (2023), "Pink noise is all you need".
     """
@@ -37,4 +37,5 @@ def coloured(shape: tuple[int, int, int], exponent: float, draw: torch.Generator
     if ticks % 2 == 0:
         weight[-1] /= 2.0
     deviation = weight.sum().sqrt() / ticks
-    return torch.fft.irfft(torch.complex(*parts), n=ticks, dim=0) / deviation
+    noise: Tensor = torch.fft.irfft(torch.complex(parts[0], parts[1]), n=ticks, dim=0) / deviation
+    return noise

@@ -123,7 +123,13 @@ class Adapting(JEPA):
         return self._missed(self.active) / max(self._expected(), 1e-12)
 
     def notice(self, before: Tensor, command: Tensor, after: Tensor) -> None:
-        """Take in that `command` [B A] led from latents `before` to `after` [B Z]."""
+        """Take in that `command` [B A] led from latents `before` to `after` [B Z].
+
+        What is not finite teaches nothing.
+        """
+        if not all(bool(part.isfinite().all()) for part in (before, command, after)):
+            self._recent.clear()
+            return
         self._recent.append((before, command, after))
         if self.surprise() <= self.config.tolerated:
             return
@@ -179,13 +185,13 @@ class Adapting(JEPA):
 
     def _effect(self, states: Tensor, told: Tensor) -> tuple[Tensor, Tensor]:
         """Return next latents [E n Z] and what scaled commands do to them, [E n Z A]."""
-        columns, ahead = [], torch.zeros(())
-        for axis in torch.eye(told.shape[-1]) * self.extent:
-            ahead, column = torch.func.jvp(
-                lambda moves: JEPA.step(self, states, moves), (told,), (axis.expand_as(told),)
-            )
-            columns.append(column)
-        return ahead, torch.stack(columns, dim=-1)
+
+        def ahead(moves: Tensor) -> Tensor:
+            return JEPA.step(self, states, moves)
+
+        axes = (torch.eye(told.shape[-1]) * self.extent).unbind()
+        columns = [torch.func.jvp(ahead, (told,), (a.expand_as(told),))[1] for a in axes]
+        return ahead(told), torch.stack(columns, dim=-1)
 
     def _missed(self, index: int) -> float:
         """Return the squared error that context `index` would have made over the recent ticks."""

@@ -38,7 +38,10 @@ class Other:
         self.actuators, self.rate_hz = actuators, rate_hz
         channels = Reach.sensors.channels
         if sensor:
-            channels = (*channels[:-1], Channel(**{"name": "impact", "size": 1, "unit": "N"} | sensor))
+            channels = (
+                *channels[:-1],
+                Channel(**{"name": "impact", "size": 1, "unit": "N"} | sensor),
+            )
         self.sensors = Layout(channels)
 
 
@@ -62,11 +65,17 @@ def test_another_body_is_refused_by_name(folder: Path) -> None:
     path = folder / "data.safetensors"
     grip = Layout((Channel("grip", 1, "N"),))
     for body, what in (
-        (Other(name="temperature"), r"sensor 'impact': the world has 1 in N, the dataset none; use"),
+        (
+            Other(name="temperature"),
+            r"sensor 'impact': the world has 1 in N, the dataset none; use",
+        ),
         (Other(unit="kN"), "sensor 'impact': the world has 1 in N, the dataset 1 in kN"),
         (Other(size=2), "sensor 'impact': the world has 1 in N, the dataset 2 in N"),
         (Other(rate_hz=50.0), "expected 20 ticks a second, came 50.0; resample"),
-        (Other(actuators=grip), "actuator 'joint_velocity': the world has 2 in rad/s, the dataset no"),
+        (
+            Other(actuators=grip),
+            "actuator 'joint_velocity': the world has 2 in rad/s, the dataset no",
+        ),
     ):
         keep(some(), path, body)
         refused(path, what)

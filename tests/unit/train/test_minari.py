@@ -42,7 +42,10 @@ def write(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
         generator = np.random.default_rng(0)
         episodes = []
         for index, length in enumerate(lengths):
-            state, tip = generator.normal(size=(length + 1, 4)), generator.normal(size=(length + 1, 2))
+            state, tip = (
+                generator.normal(size=(length + 1, 4)),
+                generator.normal(size=(length + 1, 2)),
+            )
             near = generator.normal(size=(length + 1, 1))
             if break_at is not None and break_at[0] == index:
                 near[break_at[1]] = np.nan
@@ -88,7 +91,9 @@ def test_columns_come_over_and_episodes_are_cut(write: Any) -> None:
     assert np.allclose(dataset.commands[1], episodes[0].actions[6:12], atol=1e-6)
 
 
-def refused(what: str, where: dict[str, str] = WHERE, rate: float | None = 20.0, ticks: int = 6) -> None:
+def refused(
+    what: str, where: dict[str, str] = WHERE, rate: float | None = 20.0, ticks: int = 6
+) -> None:
     with pytest.raises(InputError, match=what) as caught:
         imported(NAME, Reach, where, rate, ticks)
     assert "\n" not in str(caught.value)
