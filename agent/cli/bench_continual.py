@@ -107,20 +107,20 @@ def _figures(led: dict[str, Lives], count: int) -> dict[str, Figure]:
 
 
 def _spans(count: int) -> dict[str, slice]:
-    """Return the episodes before, first and last under the change, and after it."""
+    """Return the episodes before, first and later under the change, and after it."""
     some, end = min(BLOCK, count), BEFORE + count
     return {
         "before": slice(0, BEFORE),
         "changed_first": slice(BEFORE, BEFORE + some),
-        "changed_last": slice(end - some, end),
+        "changed_later": slice(min(BEFORE + some, end - 1), end),
         "after": slice(end, end + AFTER),
     }
 
 
 def _recovery(lives: Lives, count: int) -> Interval:
-    """Return success in the last changed episodes over that before, bootstrapped over lives."""
+    """Return success in the later changed episodes over that before, bootstrapped over lives."""
     spans = _spans(count)
-    before, last = (lives.reached[:, spans[n]].mean(axis=1) for n in ("before", "changed_last"))
+    before, last = (lives.reached[:, spans[n]].mean(axis=1) for n in ("before", "changed_later"))
     picks = np.random.default_rng(0).integers(len(before), size=(2000, len(before)))
     ratios = last[picks].mean(axis=1) / np.maximum(before[picks].mean(axis=1), 1e-9)
     low, high = np.quantile(ratios, [0.025, 0.975])

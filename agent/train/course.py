@@ -29,7 +29,7 @@ from agent.train.detours import Detours, fit_to_go, imagine_moves
 from agent.train.distil import Distil, distil, teach
 from agent.train.explore import Explorer, explorer_batch
 from agent.train.given import given
-from agent.train.progress import Figures, Ledger
+from agent.train.progress import Figures, Ledger, descend, silent
 from agent.train.stages import (
     Completing,
     Fit,
@@ -154,8 +154,14 @@ def understood(
     seed = blueprint.config.seed * 1000 + index
     learner = Learner(settings, mind.perception, mind.world_model, objectives, seed)
     mind.perception.fit_normaliser(dataset.values)
-    for step in range(settings.steps):
-        learner.step(step, dataset)
+    descend(
+        "curiosity",
+        settings.steps,
+        lambda step: learner.step(step, dataset),
+        learner,
+        learner.optimiser,
+        silent(),
+    )
     return Understood(mind)
 
 

@@ -22,6 +22,7 @@ from agent.core.protocols import Inbox, Site
 from modules.world_model.jepa import JEPA
 
 LOG = logging.getLogger(__name__)
+DIFFERENCE = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +45,11 @@ class Adapting(JEPA):
     The body acts as if it had been told another command: u' = u + W [s, u, 1], in units of half the
     actuators' range and kept inside it. W is 0 for the world of training, context 0, and then this
     is `jepa` bit for bit. When the surprise of the last `recent` ticks, their squared error over
-    their squared spread, exceeds `tolerated`, the context that explains them best is taken up; if
-    none does, the one in use learns from them, or a new one is opened where that has had its
-    `lessons`. Contexts survive `reset`: only the recent ticks are forgotten between episodes.
+    their squared spread, exceeds `tolerated`, a context that explains them much better is taken up,
+    and what the last one learned since surprise began is taken back. If there is none, the one in
+    use learns from them; where that has had its `lessons` a new one does, once surprise has lasted
+    so long that all of these ticks are of the new world (at the start of an episode they are).
+    Contexts survive `reset`: only the recent ticks are forgotten between episodes.
     Agents in lock-step are taken to live in one world and share contexts.
     """
 
@@ -74,8 +77,10 @@ class Adapting(JEPA):
         self.config = config
         self.contexts: list[Context] = []
         self.active = 0
+        self._stood: Context | None = None
         self._order: list[int] = []
         self._last: tuple[Tensor, Tensor] | None = None
+        self._surprised, self._patience = 0, 1
         self._recent: deque[tuple[Tensor, Tensor, Tensor]] = deque(maxlen=config.recent)
         self.forget()
 
@@ -95,6 +100,7 @@ class Adapting(JEPA):
         """Forget the last ticks. Contexts stay: the next episode may be in the same world."""
         self._last = None
         self._recent.clear()
+        self._surprised, self._patience = 0, 1
 
     @torch.no_grad()
     def tick(self, inbox: Inbox) -> Forecast:
@@ -132,19 +138,25 @@ class Adapting(JEPA):
             return
         self._recent.append((before, command, after))
         if self.surprise() <= self.config.tolerated:
+            self._surprised, self._patience = 0, self.config.recent
             return
+        self._surprised += 1
+        if self._surprised == 1:
+            self._stood = self.contexts[self.active]
         missed = [self._missed(index) for index in range(len(self.contexts))]
         best = min(range(len(missed)), key=missed.__getitem__)
         if missed[best] < 0.5 * missed[self.active]:
+            assert self._stood is not None
+            self.contexts[self.active] = self._stood
             self._take_up(best)
         elif self.contexts[self.active].lessons < self.config.lessons:
             self._learn(before, command, after)
-        else:
+        elif self._surprised >= self._patience:
             self._open(best)
             self._learn(*self._window())
 
     def _take_up(self, index: int) -> None:
-        self.active = index
+        self.active, self._surprised, self._patience = index, 0, self.config.recent
         if index in self._order:
             self._order.remove(index)
         if index:
@@ -184,14 +196,16 @@ class Adapting(JEPA):
         self.contexts[self.active] = Context(found, information, evidence, lessons)
 
     def _effect(self, states: Tensor, told: Tensor) -> tuple[Tensor, Tensor]:
-        """Return next latents [E n Z] and what scaled commands do to them, [E n Z A]."""
+        """Return next latents [E n Z] and what scaled commands do to them, [E n Z A].
 
-        def ahead(moves: Tensor) -> Tensor:
-            return JEPA.step(self, states, moves)
-
-        axes = (torch.eye(told.shape[-1]) * self.extent).unbind()
-        columns = [torch.func.jvp(ahead, (told,), (a.expand_as(told),))[1] for a in axes]
-        return ahead(told), torch.stack(columns, dim=-1)
+        The derivative is a central difference over `DIFFERENCE` of half the actuators' range.
+        """
+        axes = (torch.eye(told.shape[-1]) * DIFFERENCE * self.extent).unbind()
+        columns = [
+            (JEPA.step(self, states, told + a) - JEPA.step(self, states, told - a)) / DIFFERENCE / 2
+            for a in axes
+        ]
+        return JEPA.step(self, states, told), torch.stack(columns, dim=-1)
 
     def _missed(self, index: int) -> float:
         """Return the squared error that context `index` would have made over the recent ticks."""
