@@ -144,7 +144,7 @@ def test_an_adaptation_that_fails_is_dropped_and_told(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     model, truth = pair()
-    live(model, truth, 0.5, 15)
+    live(model, truth, 0.5, 60)
     kept = model.contexts[1]
 
     def broken(matrix: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
@@ -152,7 +152,7 @@ def test_an_adaptation_that_fails_is_dropped_and_told(
 
     monkeypatch.setattr(torch.linalg, "solve_ex", broken)
     with caplog.at_level(logging.WARNING):
-        live(model, truth, -1.0, 9, seed=5)
+        live(model, truth, -1.0, 30, seed=5)
     assert model.contexts[1] is kept
     assert "the last good one stays" in caplog.text
 
