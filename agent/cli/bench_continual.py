@@ -39,19 +39,16 @@ def main(options: argparse.Namespace) -> int:
     first = trials_of(known.singles["world"].kind).EVALUATION_SEEDS + (options.seed or 0)
     paths = options.checkpoint or [Path(p) for p in known.config.eval.checkpoints]
     paths = paths or [Path(known.config.checkpoint)]
+    kinds = {"adapting": plain, "not adapting": [*plain, NEVER]}
+    phases = {kind: _phases(path, own, change, count) for kind, own in kinds.items()}
     led: dict[str, Lives] = {}
-    for kind, more in (("adapting", []), ("not adapting", [NEVER])):
-        phases = [
-            Phase("before", blueprint(schema.load(path, [*plain, *more])), BEFORE),
-            Phase("changed", blueprint(schema.load(path, [*plain, *more, *change])), count),
-            Phase("after", blueprint(schema.load(path, [*plain, *more])), AFTER),
-        ]
+    for kind in kinds:
         for index, weights in enumerate(paths):
             tensors, _ = checkpoint.load(weights)
             start = first + index * lives * (BEFORE + count + AFTER)
             name = f"{kind}, {weights.name}"
             seeds = range(start, start + lives)
-            found = lead(phases, tensors, seeds, ticks, partial(_say, name))
+            found = lead(phases[kind], tensors, seeds, ticks, partial(_say, name))
             led[kind] = led[kind] + found if kind in led else found
     figures = _figures(led, count)
     for name, one in figures.items():
@@ -61,6 +58,15 @@ def main(options: argparse.Namespace) -> int:
         say(f"wrote {options.out}")
     write_figures(options, known, list(range(len(paths))), figures)
     return 0
+
+
+def _phases(path: Path, own: list[str], change: list[str], count: int) -> list[Phase]:
+    known, changed = (blueprint(schema.load(path, [*own, *c])) for c in ([], change))
+    return [
+        Phase("before", known, BEFORE),
+        Phase("changed", changed, count),
+        Phase("after", known, AFTER),
+    ]
 
 
 def _say(name: str, text: str) -> None:

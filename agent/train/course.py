@@ -76,7 +76,7 @@ def train(blueprint: Blueprint, ledger: Ledger) -> Trained:
     course: Course = validate(Course, blueprint.config.train, "train")
     seed, begin = blueprint.config.seed, time.monotonic()
     figures: Figures = {}
-    dataset = _experience(blueprint, course, ledger)
+    dataset = experience(blueprint, course, ledger)
     mind = blueprint.assemble()
     objectives = [c.build(mind.site) for c in blueprint.objectives]
     learner = Learner(course.learner, mind.perception, mind.world_model, objectives, seed)
@@ -108,7 +108,7 @@ def train(blueprint: Blueprint, ledger: Ledger) -> Trained:
     return Trained(tensors, figures)
 
 
-def _experience(blueprint: Blueprint, course: Course, ledger: Ledger) -> Dataset:
+def experience(blueprint: Blueprint, course: Course, ledger: Ledger) -> Dataset:
     """Return what to learn from: the dataset that is given, or one explored in the world."""
     if course.dataset:
         windows = [course.learner, course.completion, course.readouts]

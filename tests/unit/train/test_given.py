@@ -15,7 +15,7 @@ from agent.config import schema
 from agent.config.build import blueprint
 from agent.core.errors import InputError
 from agent.core.spec import Channel, Layout
-from agent.train.course import Course, _experience
+from agent.train.course import Course, experience
 from agent.train.dataset import Dataset
 from agent.train.given import BODY, check, described, given, keep
 from agent.train.progress import silent
@@ -100,7 +100,7 @@ def test_missing_commands_are_named(folder: Path) -> None:
     refused(path, r"expected sensors \[12, 30, 8\] .* came \[12, 31, 8\] and \[12, 29, 2\]")
 
 
-def test_commands_out_of_limits_and_too_little_experience(folder: Path) -> None:
+def test_commands_out_of_limits_and_too_littleexperience(folder: Path) -> None:
     path, wild = folder / "data.safetensors", some()
     wild.commands[2, 4, 0] = 3.5
     keep(wild, path, Reach)
@@ -125,10 +125,10 @@ def test_a_dataset_takes_the_place_of_exploring(folder: Path) -> None:
     keep(some(), path, Reach)
     plans = blueprint(schema.load(REACH, [*TINY, f"train.dataset={path}"]))
     course: Course = schema.validate(Course, plans.config.train, "train")
-    assert torch.equal(_experience(plans, course, silent()).values, some().values)
+    assert torch.equal(experience(plans, course, silent()).values, some().values)
     keep(some(ticks=23), path, Reach)
     with pytest.raises(InputError, match=re.escape("episodes of 24 or more ticks, came 12 of 23")):
-        _experience(plans, course, silent())
+        experience(plans, course, silent())
 
 
 def test_check_speaks_in_the_name_it_is_given() -> None:
