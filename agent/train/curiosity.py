@@ -51,23 +51,23 @@ class Curious:
         `learn(dataset, round)` returns a model of all experience so far.
         """
         self.config, self.world, self.learn, self.seed = config, world, learn, seed
-        self._first = Explorer(config.model_copy(update={"policy": "ou"}), world, seed)
 
     def collect(self, log: Callable[[int, int], None]) -> Dataset:
         """Return `episodes` episodes; `log(done, total)` is called after each batch of them."""
-        total = math.ceil(self.config.episodes / self.world.batch)
-        rounds = min(self.config.curiosity.rounds, total)
-        parts: list[Dataset] = []
-        model: Imagination | None = None
-        for index in range(total):
-            now = index * rounds // total
-            if now > (index - 1) * rounds // total and index:
-                model = self.learn(joined(parts), now)
-            parts.append(self._first.batch(index) if model is None else self._batch(index, model))
-            log(index + 1, total)
-        whole_set = joined(parts)
-        count = self.config.episodes
-        return Dataset(whole_set.values[:count], whole_set.commands[:count])
+        config, batch = self.config, self.world.batch
+        total = math.ceil(config.episodes / batch)
+        rounds = min(config.curiosity.rounds, total)
+        starts = [round(total * r / rounds) for r in range(rounds + 1)]
+        plain = {"policy": "ou", "episodes": starts[1] * batch}
+        first = Explorer(config.model_copy(update=plain), self.world, self.seed)
+        parts = [first.collect(lambda done, _: log(done, total))]
+        for index in range(1, rounds):
+            model = self.learn(joined(parts), index)
+            for number in range(starts[index], starts[index + 1]):
+                parts.append(self._batch(number, model))
+                log(number + 1, total)
+        found = joined(parts)
+        return Dataset(found.values[: config.episodes], found.commands[: config.episodes])
 
     @torch.no_grad()
     def _batch(self, index: int, model: Imagination) -> Dataset:

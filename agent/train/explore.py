@@ -87,21 +87,20 @@ class Explorer:
         batches = math.ceil(self.config.episodes / self.world.batch)
         parts = []
         for index in range(batches):
-            parts.append(self.batch(index))
+            parts.append(self._batch(index))
             log(index + 1, batches)
-        values = torch.cat([p.values for p in parts])[: self.config.episodes]
-        commands = torch.cat([p.commands for p in parts])[: self.config.episodes]
+        values = torch.cat([v for v, _ in parts])[: self.config.episodes]
+        commands = torch.cat([c for _, c in parts])[: self.config.episodes]
         return Dataset(values, commands)
 
-    def batch(self, index: int) -> Dataset:
-        """Return the episodes of batch `index`, one per copy of the world."""
+    def _batch(self, index: int) -> tuple[Tensor, Tensor]:
         world, first = self.world, self.seed + index * self.world.batch
         assert first + world.batch <= TRAINING_SEEDS, "training must not use evaluation seeds"
         commands = self.commands(index)
         values = [whole(world.reset(range(first, first + world.batch)), world.sensors)]
         for tick in range(self.config.ticks):
             values.append(whole(world.step(Action(commands[:, tick])), world.sensors))
-        return Dataset(torch.stack(values, dim=1), commands)
+        return torch.stack(values, dim=1), commands
 
     def commands(self, index: int) -> Tensor:
         """Return the random commands of batch `index`, [B T A] in actuator units."""

@@ -148,7 +148,9 @@ def test_curiosity_goes_where_the_model_of_the_rounds_before_is_unsure(plans: Bl
 
     try:
         found = Curious(config, world, learn).collect(lambda *_: None)
-        plain = Explorer(config, world).batch(0)
+        plain = Explorer(config.model_copy(update={"episodes": 64, "policy": "ou"}), world).collect(
+            lambda *_: None
+        )
     finally:
         world.close()
     assert seen == [(64, 1)]
