@@ -97,14 +97,12 @@ def _figures(led: dict[str, Lives], count: int) -> dict[str, Figure]:
         for name, span in _spans(count).items():
             cut = lives.reached[:, span]
             figures[f"{tag}.success_{name}"] = _shown(proportion(int(cut.sum()), cut.size), cut)
+            harm = lives.harmed[:, span]
+            figures[f"{tag}.harmed_{name}"] = _shown(proportion(int(harm.sum()), harm.size), harm)
             error = lives.error[:, span]
             figures[f"{tag}.error_{name}"] = _shown(mean(error.mean(axis=1)), error)
         low = _recovery(lives, count)
         figures[f"{tag}.recovery"] = _shown(low, lives.reached)
-        harmed = lives.harmed
-        figures[f"{tag}.episodes_with_contact_or_speeding"] = _shown(
-            proportion(int(harmed.sum()), harmed.size), harmed
-        )
         ticks = lives.ticks[:, BEFORE : BEFORE + count].sum(axis=1)
         figures[f"{tag}.ticks_changed"] = _shown(mean(ticks), ticks)
     calm = led["not adapting"].surprise[:, :BEFORE]
@@ -142,14 +140,20 @@ def _drawn(led: dict[str, Lives], count: int, change: str) -> str:
 
     edges = [0, *range(BEFORE, BEFORE + count, BLOCK), BEFORE + count, BEFORE + count + AFTER]
     spans = list(pairwise(edges))
-    return picture(
-        {
+    panels = {
+        "goals reached": {
             k: [Block(a, b - 1, *shares(v.reached[:, a:b])) for a, b in spans]
             for k, v in led.items()
         },
-        {k: [Block(a, b - 1, *means(v.error[:, a:b])) for a, b in spans] for k, v in led.items()},
-        {0: "as trained", BEFORE: change, BEFORE + count: "as trained"},
-    )
+        "episodes with contact or speeding": {
+            k: [Block(a, b - 1, *shares(v.harmed[:, a:b])) for a, b in spans]
+            for k, v in led.items()
+        },
+        "rms error of a forecast": {
+            k: [Block(a, b - 1, *means(v.error[:, a:b])) for a, b in spans] for k, v in led.items()
+        },
+    }
+    return picture(panels, {BEFORE: change, BEFORE + count: "as trained"})
 
 
 def _shown(interval: Interval, sample: NDArray[Any]) -> Figure:

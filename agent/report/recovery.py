@@ -22,33 +22,31 @@ class Block:
     high: float
 
 
-def picture(
-    reached: Mapping[str, Sequence[Block]],
-    error: Mapping[str, Sequence[Block]],
-    changes: Mapping[int, str],
-) -> str:
-    """Return an SVG of goals reached and forecast error over episodes, by kind of agent.
+def picture(panels: Mapping[str, Mapping[str, Sequence[Block]]], changes: Mapping[int, str]) -> str:
+    """Return an SVG with a panel per figure, over the episodes of a life, by kind of agent.
 
     `changes` says what the world is like from an episode (counted from 0) on.
     """
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(10, 3.2), layout="constrained")
-        left, right = figure.subplots(1, 2)
-        for ax, curves in ((left, reached), (right, error)):
+        figure = Figure(figsize=(3.7 * len(panels), 3.2), layout="constrained")
+        axes = figure.subplots(1, len(panels), squeeze=False)[0]
+        for ax, (title, curves) in zip(axes, panels.items(), strict=True):
             for (name, blocks), colour in zip(curves.items(), (BLUE, AMBER), strict=False):
                 middle = [(b.first + b.last) / 2 for b in blocks]
-                value = [b.value for b in blocks]
                 ax.fill_between(
                     middle, [b.low for b in blocks], [b.high for b in blocks],
                     color=colour, alpha=0.15, lw=0,
                 )  # fmt: skip
-                ax.plot(middle, value, marker="o", ms=3.5, color=colour, label=name)
+                ax.plot(
+                    middle, [b.value for b in blocks], marker="o", ms=3.5, color=colour, label=name
+                )
             for episode, text in changes.items():
                 ax.axvline(episode - 0.5, color=GREY, lw=1, ls="--")
-                ax.text(episode - 0.3, 1.0, text, transform=ax.get_xaxis_transform(),
-                        va="bottom", fontsize=8)  # fmt: skip
-            ax.set(xlabel="episode of a life", ylim=(0, 1.02 if ax is left else None))
-            ax.legend(loc="lower left" if ax is left else "upper right")
-        left.set_ylabel("goals reached")
-        right.set_ylabel("rms error of a forecast")
+                ax.text(
+                    episode - 0.4, 0.02, text, transform=ax.get_xaxis_transform(),
+                    rotation=90, va="bottom", fontsize=7, color=GREY,
+                )  # fmt: skip
+            ax.set(title=title, xlabel="episode of a life")
+            ax.set_ylim(bottom=0)
+        axes[0].legend(loc="lower right")
         return svg(figure)
