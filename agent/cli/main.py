@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import keyword
 import os
 import sys
 import traceback
@@ -16,6 +17,7 @@ from agent.core.errors import HousecatError, InputError, nearest
 COMMANDS: dict[str, str] = {
     "run": "live one or more episodes with shipped weights (the default)",
     "train": "learn world model, readouts, critic, policy and margins from nothing; resumable",
+    "import": "take experience recorded elsewhere (minari:ID) as a dataset to train from",
     "eval": "measure success, violations and latency over episodes and training seeds",
     "energy": "measure and draw how well a world model tells true futures from false ones",
     "voe": "measure surprise at what is impossible (violation of expectation)",
@@ -63,6 +65,7 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument(
         "--episodes", type=int, metavar="N", help="eval: episodes per checkpoint; voe: pairs"
     )
+    top.add_argument("--lives", type=int, metavar="N", help="bench continual: per checkpoint")
     top.add_argument("--mode", type=int, choices=(1, 2), help="1 reactive, 2 deliberate")
     top.add_argument("--checkpoint", type=Path, action="append", metavar="FILE")
     top.add_argument("--out", type=Path, metavar="PATH", help="train: checkpoint; run: folder")
@@ -100,7 +103,8 @@ def main(argv: Sequence[str]) -> int:
         if options.config is not None and "=" in options.config:
             options.overrides.insert(0, options.config)
             options.config = None
-        module = importlib.import_module(f"agent.cli.{options.command}")
+        name = options.command + "_" * keyword.iskeyword(options.command)
+        module = importlib.import_module(f"agent.cli.{name}")
         code: int = module.main(options)
         return code
     except HousecatError as fault:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import shutil
 import sys
@@ -27,7 +28,7 @@ from agent.train.progress import Figures, Ledger, State
 SAVE_EVERY_S = 20.0
 
 STAGES: dict[str, tuple[str, ...]] = {
-    "explore": ("seed", "world", "train.explore"),
+    "explore": ("seed", "world", "train.explore", "train.dataset"),
     "watch": ("latent", "perception", "world_model", "train.watch"),
     "world_model": ("train.learner", "train.shuffled"),
     "readouts": ("readouts", "train.readouts"),
@@ -113,9 +114,17 @@ def stage_hashes(resolved: dict[str, Any]) -> dict[str, str]:
     known: dict[str, Any] = {}
     hashes = {}
     for stage, keys in STAGES.items():
-        known |= {key: _at(resolved, key) for key in keys}
+        known |= {key: _content(key, _at(resolved, key)) for key in keys}
         hashes[stage] = schema.config_hash(known)
     return hashes
+
+
+def _content(key: str, value: Any) -> Any:
+    """Return a setting, with its fingerprint where it names a dataset."""
+    if key != "train.dataset" or not value or not Path(value).is_file():
+        return value
+    with Path(value).open("rb") as file:
+        return [value, hashlib.file_digest(file, "sha256").hexdigest()]
 
 
 def _at(resolved: dict[str, Any], path: str) -> Any:

@@ -1,10 +1,11 @@
-"""Trying things out: time-correlated random commands in a world."""
+"""Trying things out: random commands in a world."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 import torch
 from pydantic import Field
@@ -17,6 +18,7 @@ from agent.core.settings import Settings
 from agent.core.spec import Layout
 from agent.train.dataset import Dataset
 from agent.train.images import Album
+from agent.train.noise import coloured, ornstein_uhlenbeck
 
 TRAINING_SEEDS = 1_000_000
 """Seeds from here on belong to evaluation; nothing learns from them."""
@@ -44,20 +46,39 @@ def whole(observation: Observation, sensors: Layout) -> Tensor:
     return observation.values
 
 
+class Curiosity(Settings):
+    """How `curiosity` explores: in `rounds`, the first of which is `ou`.
+
+    Before each of the others a world model takes `steps` on all experience so far. Every `commit`
+    ticks, `candidates` sequences of `horizon` ticks are imagined.
+    """
+
+    rounds: int = Field(default=5, ge=2)
+    steps: int = Field(default=1500, ge=1)
+    candidates: int = Field(default=64, ge=1)
+    horizon: int = Field(default=12, ge=1)
+    commit: int = Field(default=6, ge=1)
+
+
 class Explorer:
-    """Drives a world with an Ornstein-Uhlenbeck process, clipped to the actuators' limits."""
+    """Drives a world with random commands, clipped to the actuators' limits."""
 
     class Config(Settings):
-        """Episodes and their length; correlation time and deviation of the commands.
+        """Episodes and their length, and the `policy` that makes their commands.
 
-        `deviation` is in units of half the actuator range; each episode draws its own share of it
-        (0.2 to 1), so that slow and fast motions are both seen.
+        `ou`: an Ornstein-Uhlenbeck process with this correlation time; `coloured`: noise whose
+        power falls as 1/f^`exponent`. Both with `deviation` in units of half the actuator range, of
+        which each episode draws its own share (0.2 to 1), so that slow and fast motions are both
+        seen. `random`: uniform within the limits at every tick. `curiosity`: see `Curious`.
         """
 
         episodes: int = Field(default=640, ge=1)
         ticks: int = Field(default=96, ge=1)
         correlation_s: float = Field(default=0.5, gt=0)
         deviation: float = Field(default=0.45, gt=0)
+        policy: Literal["ou", "coloured", "random", "curiosity"] = "ou"
+        exponent: float = Field(default=2.0, ge=0, le=4)
+        curiosity: Curiosity = Curiosity()
 
     def __init__(
         self,
@@ -115,10 +136,15 @@ class Explorer:
         config, batch = self.config, self.world.batch
         low, high = self.world.actuators.bounds()
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + index)
-        keep = math.exp(-1.0 / (config.correlation_s * self.world.rate_hz))
-        noise = torch.randn(config.ticks, batch, len(low), generator=generator)
-        for tick in range(1, config.ticks):
-            noise[tick] = keep * noise[tick - 1] + math.sqrt(1 - keep**2) * noise[tick]
+        shape = config.ticks, batch, len(low)
+        if config.policy == "random":
+            wide = torch.rand(*shape, generator=generator)
+            return (low + (high - low) * wide).transpose(0, 1).contiguous()
+        if config.policy == "coloured":
+            noise = coloured(shape, config.exponent, generator)
+        else:
+            keep = math.exp(-1.0 / (config.correlation_s * self.world.rate_hz))
+            noise = ornstein_uhlenbeck(shape, keep, generator)
         share = 0.2 + 0.8 * torch.rand(batch, 1, generator=generator)
         moves = (low + high) / 2 + noise * share * config.deviation * (high - low) / 2
         return moves.clamp(low, high).transpose(0, 1).contiguous()

@@ -7,15 +7,18 @@ Source: LeCun (2022) sec. 3.3 and 4.5.
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from agent.core.errors import InputError
 from agent.core.messages import Observation
 from agent.core.protocols import Encoder, World, WorldModel
 from agent.core.settings import Settings
+from agent.train.curiosity import Curious, Imagination
 from agent.train.dataset import Dataset
 from agent.train.explore import Explorer
 from agent.train.images import checksum, open_images
@@ -41,11 +44,14 @@ def explore(
     seed: int,
     ledger: Ledger,
     hold: Callable[[Observation], Tensor] | None = None,
+    learn: Callable[[Dataset, int], Imagination] | None = None,
 ) -> Dataset:
-    """Return the episodes of an `Explorer`, collected once and kept as `explore`.
+    """Return the episodes that `config.policy` tries, collected once and kept as `explore`.
 
     Images lie beside the state in a file of their own, which is mapped into memory. `hold` says
-    what to remember of an observation that misses something (`Holding`).
+    what to remember of an observation that misses something (`Holding`);
+    `learn` is asked for by the policy `curiosity` alone, which explores by scalar sensors only.
+    Raises InputError if it cannot.
     """
     seen = world.sensors != world.sensors.scalars
     path = ledger.folder / "explore.npy" if seen and ledger.folder else None
@@ -54,13 +60,34 @@ def explore(
         images = open_images(path) if path else None
         if kept is not None and (images is None or checksum(images) == kept[1]["crc32"]):
             return Dataset(**kept[0], images=images)
-    explorer = Explorer(config, world, seed, hold)
-    dataset = explorer.collect(lambda done, total: ledger.log("explore", done, total, {}), path)
+    dataset = _tried(config, world, seed, ledger, path, hold, learn)
     figures = {"transitions": float(dataset.transitions)}
     if dataset.images is not None:
         figures["crc32"] = float(checksum(dataset.images))
     ledger.save("explore", dataset.tensors(), figures)
     return dataset
+
+
+def _tried(
+    config: Explorer.Config,
+    world: World,
+    seed: int,
+    ledger: Ledger,
+    images: Path | None,
+    hold: Callable[[Observation], Tensor] | None,
+    learn: Callable[[Dataset, int], Imagination] | None,
+) -> Dataset:
+    def log(done: int, total: int) -> None:
+        ledger.log("explore", done, total, {})
+
+    if config.policy != "curiosity":
+        return Explorer(config, world, seed, hold).collect(log, images)
+    if learn is None or hold is not None or world.sensors != world.sensors.scalars:
+        raise InputError(
+            "train.explore.policy: expected 'ou', 'coloured' or 'random' for a world with a camera"
+            " or with sensors that come and go, came 'curiosity'; it looks at all sensors, always"
+        )
+    return Curious(config, world, learn, seed).collect(log)
 
 
 def learn_world(

@@ -13,14 +13,17 @@ from typing import Any
 
 import torch
 from pydantic import Field
+from torch import Tensor
 
 from agent.config.build import Blueprint, Mind, objectives
+from agent.core.messages import Rollout
 from agent.core.settings import Settings
 from agent.train import videos
 from agent.train.augment import Shuffled
 from agent.train.dataset import Dataset
 from agent.train.explore import Explorer, explorer_batch
-from agent.train.progress import Figures, Ledger
+from agent.train.given import given
+from agent.train.progress import Figures, Ledger, descend, silent
 from agent.train.recall import encoded, recalling
 from agent.train.stages import (
     Completing,
@@ -55,10 +58,12 @@ class Watch(Settings):
 class Study(Settings):
     """Settings of the stages that need no judgement.
 
-    Sensors named in `shuffled` tell the learner nothing, so that latents become blind to them.
+    A `dataset`, a file that `import` wrote, takes the place of exploring. Sensors named in
+    `shuffled` tell the learner nothing, so that latents become blind to them.
     """
 
     watch: Watch = Watch()
+    dataset: str = ""
     explore: Explorer.Config = Explorer.Config()
     shuffled: tuple[str, ...] = ()
     learner: Learner.Config = Learner.Config()
@@ -111,14 +116,60 @@ def understand(blueprint: Blueprint, study: Study, ledger: Ledger) -> Understand
 
 
 def experience(blueprint: Blueprint, mind: Mind, study: Study, ledger: Ledger) -> Dataset:
-    """Return what to learn from, explored in the world."""
+    """Return what to learn from: the dataset that is given, or one explored in the world."""
+    if study.dataset:
+        windows = [study.learner, study.completion, study.readouts]
+        parts = [blueprint.singles[slot].settings for slot in ("readouts", "configurator")]
+        longest = max(getattr(part, "horizon", 1) for part in windows + parts)
+        return given(Path(study.dataset), blueprint.singles["world"].kind, longest)
     hold = mind.perception.hold if isinstance(mind.perception, Holding) else None
     world = blueprint.world(explorer_batch(study.explore))
     try:
         seed = blueprint.config.seed * study.explore.episodes
-        return explore(study.explore, world, seed, ledger, hold)
+        return explore(study.explore, world, seed, ledger, hold, partial(pupil, blueprint, study))
     finally:
         world.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Pupil:
+    """A mind that has seen the experience so far, as curiosity asks of it."""
+
+    mind: Mind
+
+    def encode(self, values: Tensor) -> Tensor:
+        """Return latents [..., Z] of packed sensor values [..., O]."""
+        latents: Tensor = self.mind.perception.encode(values)
+        return latents
+
+    def imagine(self, state: Tensor, actions: Tensor) -> Rollout:
+        """Return the futures of `actions` [B K H A] from `state` [B Z]."""
+        rollout: Rollout = self.mind.world_model.imagine(state, actions)
+        return rollout
+
+
+def pupil(
+    blueprint: Blueprint, study: Study, dataset: Dataset, index: int, steps: int | None = None
+) -> Pupil:
+    """Return what `dataset` teaches a new mind in round `index`.
+
+    It takes `steps`, those of `train.explore.curiosity` unless others are given.
+    """
+    mind = blueprint.assemble()
+    settings = study.learner.model_copy(update={"steps": steps or study.explore.curiosity.steps})
+    parts = [c.build(mind.site) for c in blueprint.objectives]
+    seed = blueprint.config.seed * 1000 + index
+    learner = Learner(settings, mind.perception, mind.world_model, parts, seed)
+    mind.perception.fit_normaliser(dataset.sample())
+    descend(
+        "curiosity",
+        settings.steps,
+        lambda step: learner.step(step, dataset),
+        learner,
+        learner.optimiser,
+        silent(),
+    )
+    return Pupil(mind)
 
 
 def watch(mind: Mind, config: Watch, ledger: Ledger, seed: int) -> Figures:

@@ -167,6 +167,12 @@ def test_an_output_folder_that_cannot_be(
     assert not list(folder.rglob("*.safetensors"))
 
 
+def test_a_dataset_that_is_not_there(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", str(REACH), "train.dataset=none.safetensors"]) == 2
+    line = capsys.readouterr().err
+    assert re.fullmatch("error: dataset none.safetensors: expected a file, found none; .*\n", line)
+
+
 def test_an_output_folder_that_is_read_only(
     weights: Path, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -191,6 +197,19 @@ def test_an_output_folder_that_is_read_only(
         (["bench", "futures", REACH], r"expected world_model\.latent_variable in .*, came none"),
         (["energy", REACH, "--temperature", "-1"], "expected 0 or more, came -1"),
         (["energy", REACH, "--episodes", "1"], "energy --episodes: expected at least 2, came 1"),
+        (["bench", "continual"], "bench continual: expected a config, came none"),
+        (["bench", "continual", REACH], "expected what changes in the world, came nothing"),
+        (
+            ["bench", "continual", REACH, "world.mass_scale=2.0"],
+            r"world_model: unknown key 'tolerated'",
+        ),
+        (["bench", "exploration"], "expected a config and sensors to count cells of, came none"),
+        (["bench", "exploration", REACH, "joint_angel"], "did you mean 'joint_angle'"),
+        (["import"], "import: expected minari:ID CONFIG SENSOR=COLUMNS"),
+        (
+            ["import", "minari:a/b-v0", REACH, "rate_hz=fast"],
+            "rate_hz: expected a number, came 'fast'",
+        ),
         (["bench", "tik"], r"bench: unknown bench 'tik'; did you mean 'tick'\?"),
         (["report"], "report: expected a run folder, came none"),
         (["report", "nowhere"], r"report: expected nowhere/run\.mcap, found none"),

@@ -25,6 +25,7 @@ from agent.record.log import read
 from agent.train.course import Trained
 from tests.tiny import REACH, ROOT, TINY, environment, housecat
 
+ADAPTING = ROOT / "configs" / "reach-adapting.yaml"
 SHORT = ["run.ticks=6", "run.seeds=[1000000, 1000001]"]
 FIGURES = {"value", "low", "high", "n", "unit"}
 
@@ -177,6 +178,31 @@ def test_bench_futures(folder: Path) -> None:
     assert found["information_z.without_z.0"]["value"] == 0.0
     assert found["information_z.with_z.0"]["value"] > 0.0
     assert (folder / "f.svg").read_text().startswith("<svg")
+
+
+def test_bench_continual(weights: Path, folder: Path) -> None:
+    words = ["bench", "continual", ADAPTING, "world.gain_scale=0.5", "eval.ticks=15", "--lives", 1]
+    words += ["--episodes", 5, "--checkpoint", weights, "--json", "c.json", "--out", "c.svg"]
+    assert main([str(w) for w in words]) == 0
+    found = figures(folder / "c.json")
+    for kind in ("adapting", "not_adapting"):
+        assert found[f"{kind}.success_before"]["n"] == 4
+        assert found[f"{kind}.success_changed_first"]["n"] == 4
+        assert found[f"{kind}.success_changed_later"]["n"] == 1
+        assert found[f"{kind}.error_changed_first"]["value"] > 0
+    assert (folder / "c.svg").read_text().startswith("<svg")
+
+
+def test_bench_exploration(folder: Path) -> None:
+    tiny = ["explore.episodes=128", "learner.steps=8", "readouts.steps=8"]
+    tiny += ["explore.curiosity={rounds: 2, steps: 8}"]
+    words = ["bench", "exploration", REACH, "joint_angle", *(f"train.{t}" for t in tiny)]
+    assert main([str(w) for w in [*words, "--json", "x.json"]]) == 0
+    found = figures(folder / "x.json")
+    for policy in ("ou", "random", "coloured", "curiosity"):
+        assert 0 < found[f"{policy}.coverage.0"]["value"] <= 1
+        assert found[f"{policy}.error_12.2"]["value"] > 0
+    assert found["transitions"]["value"] == 128 * 96
 
 
 def test_list_and_doctor(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

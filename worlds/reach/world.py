@@ -50,13 +50,17 @@ class Reach:
     """
 
     class Config(Settings):
-        """Parameters of the world; `mass_scale` multiplies the mass of both links.
+        """Parameters of the world; the three scales change the body that an agent learned.
 
+        `mass_scale` multiplies mass and inertia of both links, `friction_scale` the viscous
+        friction of both joints, `gain_scale` the speed that a command asks the drives for.
         `dropout` is the probability, per tick and sensor, that an outage of `outage_ticks` begins:
         the sensor then reads 0 and says that it is not valid. Goals and scores do not notice.
         """
 
         mass_scale: float = 1.0
+        friction_scale: float = 1.0
+        gain_scale: float = 1.0
         dropout: float = Field(default=0.0, ge=0.0, le=1.0)
         outage_ticks: int = Field(default=10, ge=1)
 
@@ -67,13 +71,15 @@ class Reach:
 
     def __init__(self, config: Config, batch: int) -> None:
         """Build `batch` copies. Raises InputError if the model file is missing or broken."""
-        if config.mass_scale <= 0:
-            raise InputError(
-                f"reach: mass_scale must be above 0, came {config.mass_scale}; try 1.0"
-            )
+        for name in ("mass_scale", "friction_scale", "gain_scale"):
+            scale = getattr(config, name)
+            if scale <= 0:
+                raise InputError(f"reach: {name} must be above 0, came {scale}; try 1.0")
         self.model = load(MODEL)
         self.model.body_mass[:] *= config.mass_scale
         self.model.body_inertia[:] *= config.mass_scale
+        self.model.dof_damping[:] *= config.friction_scale
+        self.model.actuator_gainprm[:] *= config.gain_scale
         substeps = round(1.0 / (RATE_HZ * self.model.opt.timestep))
         self.batch = batch
         self.simulation = Simulation(self.model, batch, substeps)

@@ -7,11 +7,21 @@ from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 
-from agent.config.build import Blueprint
+from agent.config import schema
+from agent.config.build import Blueprint, blueprint
 from agent.core.errors import InputError
+from agent.core.messages import Rollout
+from agent.core.spec import Channel, Layout
+from agent.train.course import Course, experience
+from agent.train.curiosity import Curious
 from agent.train.dataset import Dataset
-from agent.train.explore import TRAINING_SEEDS, Explorer, explorer_batch
+from agent.train.exploration import coverage
+from agent.train.explore import TRAINING_SEEDS, Curiosity, Explorer, explorer_batch
+from agent.train.noise import coloured
+from agent.train.progress import silent
+from tests.tiny import REACH, TINY
 from worlds.reach.trials import EVALUATION_SEEDS
 
 
@@ -91,3 +101,80 @@ def test_training_never_sees_evaluation_seeds(plans: Blueprint) -> None:
     assert TRAINING_SEEDS == EVALUATION_SEEDS
     with pytest.raises(AssertionError, match="must not use evaluation seeds"):
         explored(plans, 5, seed=TRAINING_SEEDS - 2)
+
+
+@pytest.mark.parametrize("policy", ["ou", "coloured", "random"])
+def test_every_policy_keeps_to_limits_and_to_its_seed(plans: Blueprint, policy: str) -> None:
+    one, again = explored(plans, 5, policy=policy), explored(plans, 5, policy=policy)
+    assert torch.equal(one.values, again.values)
+    assert torch.equal(one.commands, again.commands)
+    assert float(one.commands.abs().max()) <= 3.0
+    assert float(one.commands.std()) > 0.1
+
+
+@pytest.mark.parametrize("ticks", [1, 96, 97])
+@pytest.mark.parametrize("exponent", [0.0, 1.0, 2.0])
+def test_coloured_noise_has_unit_variance_and_its_power_falls_as_stated(
+    ticks: int, exponent: float
+) -> None:
+    noise = coloured((ticks, 4000, 2), exponent, torch.Generator().manual_seed(0))
+    assert noise.shape == (ticks, 4000, 2)
+    assert float(noise.var()) == pytest.approx(1.0, abs=0.03)
+    if ticks > 1:
+        power = torch.fft.rfft(noise, dim=0).abs().square().mean(dim=(1, 2))
+        assert float(power[2] / power[32]) == pytest.approx(16.0**exponent, rel=0.1)
+
+
+class Sure:
+    """A model whose members disagree about the first command alone, the more the larger it is."""
+
+    def encode(self, values: Tensor) -> Tensor:
+        return values
+
+    def imagine(self, state: Tensor, actions: Tensor) -> Rollout:
+        sides = torch.tensor([-1.0, 1.0])[:, None, None, None, None]
+        return Rollout(state, actions, sides * actions[..., :1].clamp(min=0.0), {})
+
+
+def test_curiosity_goes_where_the_model_of_the_rounds_before_is_unsure(plans: Blueprint) -> None:
+    config = Explorer.Config(
+        episodes=128, ticks=12, policy="curiosity", curiosity=Curiosity(rounds=2)
+    )
+    world, seen = plans.world(64), []
+
+    def learn(dataset: Dataset, index: int) -> Sure:
+        seen.append((len(dataset), index))
+        return Sure()
+
+    try:
+        found = Curious(config, world, learn).collect(lambda *_: None)
+        plain = Explorer(config.model_copy(update={"episodes": 64, "policy": "ou"}), world).collect(
+            lambda *_: None
+        )
+    finally:
+        world.close()
+    assert seen == [(64, 1)]
+    assert torch.equal(found.values[:64], plain.values)
+    drawn, chosen = found.commands[:64].mean(dim=(0, 1)), found.commands[64:].mean(dim=(0, 1))
+    assert float(chosen[0]) > 1.0
+    assert float(drawn[0].abs()) < 0.3
+    assert float(chosen[1].abs()) < 0.3
+
+
+def test_curiosity_learns_a_model_in_rounds_and_repeats_itself(plans: Blueprint) -> None:
+    more = ["train.explore={episodes: 128, ticks: 12, policy: curiosity,"
+            " curiosity: {rounds: 2, steps: 5}}"]  # fmt: skip
+    found = blueprint(schema.load(REACH, [*TINY, *more]))
+    course: Course = schema.validate(Course, found.config.train, "train")
+    one, again = (experience(found, course, silent()) for _ in range(2))
+    assert torch.equal(one.values, again.values)
+    assert one.values.shape == (128, 13, 8)
+
+
+def test_coverage_counts_the_cells_that_anyone_visited() -> None:
+    sensors = Layout((Channel("place", 2, "m"),))
+    corner = Dataset(torch.zeros(1, 4, 2), torch.zeros(1, 3, 1))
+    both = Dataset(
+        torch.tensor([[[0.0, 0.0], [1.0, 1.0], [1.0, 1.0], [0.0, 1.0]]]), torch.zeros(1, 3, 1)
+    )
+    assert coverage({"a": corner, "b": both}, sensors, ["place"]) == {"a": 1 / 3, "b": 1.0}

@@ -22,19 +22,6 @@ def body(batch: int = 1, **settings: Any) -> Reach:
     return Reach(Reach.Config(**settings), batch)
 
 
-def test_mass_must_be_positive() -> None:
-    with pytest.raises(InputError, match="mass_scale must be above 0, came -1"):
-        body(mass_scale=-1.0)
-
-
-def test_mass_matters() -> None:
-    light, heavy = body(), body(mass_scale=4.0)
-    push = Action(torch.tensor([[2.0, -2.0]]))
-    light.reset([3])
-    heavy.reset([3])
-    assert not torch.equal(light.step(push).values, heavy.step(push).values)
-
-
 def lived(ticks: int, seeds: list[int], **settings: Any) -> list[Any]:
     world = body(len(seeds), **settings)
     moves = Action(torch.full((len(seeds), 2), 0.5))
@@ -248,3 +235,22 @@ def test_imagining_does_not_move_the_world() -> None:
     Oracle(world, Bare()).imagine(seen.values, torch.ones(2, 3, 4, 2))  # type: ignore[arg-type]
     assert np.array_equal(world.simulation.state, before)
     world.close()
+
+
+@pytest.mark.parametrize("scale", ["mass_scale", "friction_scale", "gain_scale"])
+def test_a_changed_body_moves_otherwise_and_an_unchanged_one_does_not(scale: str) -> None:
+    plain, same, changed = (lived(10, [3], **{scale: s}) for s in (1.0, 1.0, 2.0))
+    for a, b in zip(plain, same, strict=True):
+        assert torch.equal(a.values, b.values)
+    assert not torch.allclose(plain[-1].values, changed[-1].values, atol=1e-3)
+    with pytest.raises(InputError, match=f"reach: {scale} must be above 0, came 0"):
+        body(**{scale: 0.0})
+
+
+def test_gain_and_friction_change_the_speed_a_command_ends_in() -> None:
+    plain, fast, rough = (
+        lived(12, [3], **s)[-1].values[0, 2]
+        for s in ({}, {"gain_scale": 1.5}, {"friction_scale": 10.0})
+    )
+    assert float(fast / plain) == pytest.approx(1.5, abs=0.05)
+    assert float(rough / plain) < 0.8
