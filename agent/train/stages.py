@@ -90,6 +90,19 @@ def _tried(
     return Curious(config, world, learn, seed).collect(log)
 
 
+def expect_device(name: str) -> None:
+    """Raise InputError unless training can compute on the device `name`."""
+    kind = name.partition(":")[0]
+    able = {"cpu": True, "cuda": torch.cuda.is_available()}.get(kind)
+    if able is None:
+        raise InputError(f"train.learner.device: expected cpu or cuda, came '{name}'; name one")
+    if not able:
+        raise InputError(
+            f"train.learner.device: expected a device that is here, came '{name}';"
+            f" `python run_agent.py doctor` says what there is, cpu always works"
+        )
+
+
 def learn_world(
     learner: Any,
     dataset: Dataset,
@@ -103,8 +116,10 @@ def learn_world(
     Returns held-out figures over `horizon` ticks, and says so if the latents have collapsed. The
     normaliser of perception is fitted first. `view` is how the learner sees experience.
     """
+    expect_device(learner.config.device)
     learner.perception.fit_normaliser(dataset.sample())
     known, held = (view(part) for part in dataset.split())
+    learner.to(learner.config.device)
     descend(
         stage,
         learner.config.steps,
@@ -113,6 +128,7 @@ def learn_world(
         learner.optimiser,
         ledger,
     )
+    learner.to("cpu")
     figures: Figures = learner.evaluate(held, horizon)
     if figures["collapsed"]:
         ledger.say(

@@ -83,7 +83,7 @@ class Learner(nn.Module):
         `objective`. Targets are the encoder's own codes: `shared` trains it through both sides,
         `detached` through the first only; `ema` are those of a slow copy that keeps `decay` of
         itself at each step. The learning rate warms up over 1 % of `steps`, then falls to 1 % of
-        `rate` as a cosine.
+        `rate` as a cosine. Steps are computed on `device`, such as cpu or cuda.
         """
 
         steps: int = Field(default=14_000, ge=1)
@@ -94,6 +94,7 @@ class Learner(nn.Module):
         objectives: list[dict[str, Any]] = RECIPE
         target: Literal["shared", "detached", "ema"] = "shared"
         decay: float = Field(default=0.99, ge=0, lt=1)
+        device: str = "cpu"
 
     def __init__(
         self,
@@ -127,6 +128,10 @@ class Learner(nn.Module):
         for group in self.optimiser.param_groups:
             group["lr"] = config.rate * schedule(index, config.steps)
         other = experience.view(values, generator) if isinstance(experience, Augmented) else None
+        if isinstance(self.perception, Augmenting):
+            values = self.perception.augment(values, seed)
+        values, commands = values.to(config.device), commands.to(config.device)
+        other = None if other is None else other.to(config.device)
         views, nats = self._views(values, commands, seed, other)
         loss, figures = torch.zeros(()), dict[str, float]()
         for objective in self._objectives:
@@ -178,8 +183,6 @@ class Learner(nn.Module):
         self, values: Tensor, commands: Tensor, seed: int, other: Tensor | None = None
     ) -> tuple[Views, Tensor]:
         """Return what objectives see, and the nats that the latent variable carried, [E n L]."""
-        if isinstance(self.perception, Augmenting):
-            values = self.perception.augment(values, seed)
         latents = self.perception.encode(values)  # type: ignore[operator]
         targets = latents if other is None else self.perception.encode(other)  # type: ignore[operator]
         targets = targets.detach() if self.config.target == "detached" else targets

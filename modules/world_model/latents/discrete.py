@@ -79,7 +79,7 @@ class Discrete(nn.Module):
         return self._codes(self._logs(states, actions))
 
     def _codes(self, logs: Tensor) -> tuple[Tensor, Tensor]:
-        every = torch.eye(self.size, dtype=logs.dtype)
+        every = torch.eye(self.size, dtype=logs.dtype, device=logs.device)
         shape = (self.size, *(1,) * (logs.ndim - 1), self.size)
         return every.view(shape).expand(self.size, *logs.shape), -logs.movedim(-1, 0)
 

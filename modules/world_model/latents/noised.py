@@ -64,7 +64,7 @@ class Noised(nn.Module):
         if seed is None:
             return mean, nats
         generator = torch.Generator().manual_seed(seed)
-        noise = torch.randn(mean.shape, generator=generator, dtype=mean.dtype)
+        noise = torch.randn(mean.shape, generator=generator, dtype=mean.dtype).to(mean.device)
         return mean + log.exp() * noise, nats
 
     def penalty(self, nats: Tensor) -> Tensor:
