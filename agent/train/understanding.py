@@ -16,6 +16,7 @@ from pydantic import Field
 from torch import Tensor
 
 from agent.config.build import Blueprint, Mind, objectives
+from agent.core.errors import InputError
 from agent.core.messages import Rollout
 from agent.core.settings import Settings
 from agent.train import videos
@@ -116,11 +117,21 @@ def understand(blueprint: Blueprint, study: Study, ledger: Ledger) -> Understand
 
 
 def experience(blueprint: Blueprint, mind: Mind, study: Study, ledger: Ledger) -> Dataset:
-    """Return what to learn from: the dataset that is given, or one explored in the world."""
+    """Return what to learn from: the dataset that is given, or one explored in the world.
+
+    Raises InputError if its episodes are too short for what is trained on them.
+    """
+    windows = [study.learner, study.readouts]
+    if isinstance(mind.perception, Completing):
+        windows.append(study.completion)
+    parts = [blueprint.singles[slot].settings for slot in ("readouts", "configurator")]
+    longest = max(getattr(part, "horizon", 1) for part in windows + parts)
+    if study.explore.ticks < longest:
+        raise InputError(
+            f"train.explore.ticks: expected {longest} or more, the longest horizon that is trained,"
+            f" came {study.explore.ticks}; explore longer episodes, or lower the horizons"
+        )
     if study.dataset:
-        windows = [study.learner, study.completion, study.readouts]
-        parts = [blueprint.singles[slot].settings for slot in ("readouts", "configurator")]
-        longest = max(getattr(part, "horizon", 1) for part in windows + parts)
         return given(Path(study.dataset), blueprint.singles["world"].kind, longest)
     hold = mind.perception.hold if isinstance(mind.perception, Holding) else None
     world = blueprint.world(explorer_batch(study.explore))

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from agent.core.errors import InputError
 from agent.core.spec import Layout
-from agent.train.dataset import Dataset
+from agent.train.dataset import HELD_OUT, Dataset
 from agent.train.images import Images
 
 ENDINGS = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".gif")
@@ -32,7 +32,7 @@ def read(folder: Path, sensors: Layout, commands: int, rate_hz: float, ticks: in
     frame stands with those before it, as the camera's history does. Every scalar sensor and every
     one of the `commands` reads 0: nothing was measured, and nobody acted. What is left of a video
     that is no whole episode is not used.
-    Raises InputError if there is no camera, no video, or none long enough or readable.
+    Raises InputError if there is no camera, no video, an unreadable one, or too little to watch.
     """
     camera = _camera(sensors)
     depth, height, width = camera
@@ -43,10 +43,10 @@ def read(folder: Path, sensors: Layout, commands: int, rate_hz: float, ticks: in
         frames = film(path, height, rate_hz)
         for first in range(0, len(frames) - ticks, ticks + 1):
             episodes.append(_history(frames[first : first + ticks + 1], depth))
-    if not episodes:
+    if len(episodes) < HELD_OUT:
         raise InputError(
-            f"watch: expected a video of at least {ticks + 1} frames at {rate_hz:g} Hz in {folder},"
-            f" came shorter ones only; lower train.watch.ticks"
+            f"watch: expected {HELD_OUT} or more episodes of {ticks + 1} frames at {rate_hz:g} Hz"
+            f" in {folder}, came {len(episodes)}; film more, or lower train.watch.ticks"
         )
     pixels = torch.from_numpy(np.stack(episodes))
     scalars = torch.zeros(len(pixels), ticks + 1, sensors.scalars.size)

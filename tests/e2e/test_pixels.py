@@ -75,3 +75,28 @@ def test_a_bench_without_a_camera_says_so(capsys: pytest.CaptureFixture[str]) ->
     words = ["bench", "pixels", str(REACH), "train={explore: {episodes: 2, ticks: 9}}"]
     assert main(words) == 2
     assert "expected a world with a camera" in capsys.readouterr().err
+
+
+def test_what_videos_teach_before_acting_is_measured(folder: Path) -> None:
+    tiny = [
+        "train={watch: {ticks: 8, learner: {steps: 2, batch: 2, horizon: 2}},"
+        " explore: {episodes: 10, ticks: 24}, learner: {steps: 2, batch: 2, horizon: 2},"
+        " readouts: {steps: 2, batch: 4, horizon: 3}}"
+    ]
+    words = ["bench", "watching", str(PIXELS), *tiny, "--episodes", "10", "--seed", "3"]
+    assert main([*words, "--json", "w.json"]) == 0
+    found = json.loads((folder / "w.json").read_text())["figures"]
+    for arm in ("alone", "watched"):
+        for name in ("error.fingertip.20", "latent_error.1", "linear_r2.joint_angle"):
+            assert found[f"{arm}.{name}"]["value"] is not None
+    assert found["alone.latent_error.1"] != found["watched.latent_error.1"]
+
+
+def test_videos_that_are_not_there_are_named(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["train", str(PIXELS), "train.watch.videos=films", "train.explore.episodes=1"]
+    assert main([*words, "train.explore.ticks=30", "--out", "w.safetensors"]) == 2
+    said = capsys.readouterr().err
+    assert "expected videos" in said
+    assert "found none" in said

@@ -31,14 +31,14 @@ def moving(count: int, width: int = 24) -> np.ndarray:
 
 
 def test_a_video_becomes_episodes_with_history(tmp_path: Path) -> None:
-    film_of(moving(25), tmp_path / "a.mp4", 20.0)
+    film_of(moving(95), tmp_path / "a.mp4", 20.0)
     film_of(moving(12), tmp_path / "b.mp4", 20.0)
     data = read(tmp_path, SENSORS, commands=2, rate_hz=20.0, ticks=9)
-    assert data.values.shape == (3, 10, 2)
-    assert data.commands.shape == (3, 9, 2)
+    assert data.values.shape == (10, 10, 2)
+    assert data.commands.shape == (10, 9, 2)
     assert not data.values.any()
     assert not data.commands.any()
-    seen = data.images.pixels.reshape(3, 10, DEPTH, SIZE, SIZE)
+    seen = data.images.pixels.reshape(10, 10, DEPTH, SIZE, SIZE)
     assert seen[0, 0].eq(seen[0, 0, :1]).all(), "an episode begins with its first frame, repeated"
     assert seen[:, 1:, :-1].equal(seen[:, :-1, 1:]), "every frame stands with those before it"
     across = np.arange(SIZE)
@@ -47,10 +47,10 @@ def test_a_video_becomes_episodes_with_history(tmp_path: Path) -> None:
 
 
 def test_the_rate_and_the_middle_square_are_taken(tmp_path: Path) -> None:
-    film_of(moving(40, width=48), tmp_path / "wide.mp4", 40.0)
+    film_of(moving(400, width=48), tmp_path / "wide.mp4", 40.0)
     data = read(tmp_path, SENSORS, commands=1, rate_hz=20.0, ticks=18)
-    assert len(data) == 1
-    shown = data.images.pixels.reshape(1, 19, DEPTH, SIZE, SIZE)[0, 0, -1].float()
+    assert len(data) == 10
+    shown = data.images.pixels.reshape(10, 19, DEPTH, SIZE, SIZE)[0, 0, -1].float()
     assert int(shown.mean(0).argmax()) in (0, 1, 2), "the bar starts at the square's left edge"
 
 
@@ -64,7 +64,7 @@ def test_what_is_no_video_is_named(tmp_path: Path) -> None:
 
 def test_short_videos_and_worlds_without_a_camera_are_refused(tmp_path: Path) -> None:
     film_of(moving(6), tmp_path / "short.mp4", 20.0)
-    with pytest.raises(InputError, match="at least 10 frames"):
+    with pytest.raises(InputError, match="episodes of 10 frames at 20 Hz in .*, came 0"):
         read(tmp_path, SENSORS, 1, 20.0, 9)
     with pytest.raises(InputError, match="one camera"):
         read(tmp_path, SENSORS.scalars, 1, 20.0, 9)
