@@ -203,7 +203,8 @@ def test_an_objective_is_a_scalar_with_figures_that_reaches_the_encoder(
     inputs = {n: v.float() for n, v in inputs.items()}
     codes = inputs["latents"].requires_grad_(True)
     ahead = 0.9 * codes[:, :-1] + 0.1 * inputs["predicted"]
-    penalty, figures = part(Views(codes, codes, ahead, inputs["commands"], 3))
+    other = 0.9 * codes + 0.1 * codes.roll(1, dims=0)
+    penalty, figures = part(Views(codes, other, ahead, inputs["commands"], 3))
     assert penalty.shape == ()
     assert penalty.dtype == torch.float32
     assert all(isinstance(v, float) and math.isfinite(v) for v in figures.values())

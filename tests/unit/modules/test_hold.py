@@ -97,7 +97,7 @@ def test_surprise_is_one_where_errors_are_the_usual(eyes: HoldPerception) -> Non
     latent = look(eyes, seen).latent
     usual = eyes.usual(latent + 1.0, torch.ones(2)).exp().sqrt()
     off = torch.stack((torch.ones(4), 3 * torch.ones(4)))
-    percept = look(eyes, seen, Forecast(latent + off * usual, torch.ones(2)))
+    percept = look(eyes, seen, Forecast(latent + off * usual, torch.ones(2), torch.zeros(2)))
     torch.testing.assert_close(percept.surprise, torch.tensor([1.0, 9.0]))
 
 

@@ -14,13 +14,14 @@ from agent.config.build import Blueprint, blueprint
 from agent.core.errors import InputError
 from agent.core.messages import Rollout
 from agent.core.spec import Channel, Layout
-from agent.train.course import Course, experience
+from agent.train.course import Course
 from agent.train.curiosity import Curious
 from agent.train.dataset import Dataset
 from agent.train.exploration import coverage
 from agent.train.explore import TRAINING_SEEDS, Curiosity, Explorer, explorer_batch
 from agent.train.noise import coloured
 from agent.train.progress import silent
+from agent.train.understanding import experience
 from tests.tiny import REACH, TINY
 from worlds.reach.trials import EVALUATION_SEEDS
 
@@ -166,7 +167,7 @@ def test_curiosity_learns_a_model_in_rounds_and_repeats_itself(plans: Blueprint)
             " curiosity: {rounds: 2, steps: 5}}"]  # fmt: skip
     found = blueprint(schema.load(REACH, [*TINY, *more]))
     course: Course = schema.validate(Course, found.config.train, "train")
-    one, again = (experience(found, course, silent()) for _ in range(2))
+    one, again = (experience(found, found.assemble(), course, silent()) for _ in range(2))
     assert torch.equal(one.values, again.values)
     assert one.values.shape == (128, 13, 8)
 

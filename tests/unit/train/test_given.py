@@ -15,10 +15,11 @@ from agent.config import schema
 from agent.config.build import blueprint
 from agent.core.errors import InputError
 from agent.core.spec import Channel, Layout
-from agent.train.course import Course, experience
+from agent.train.course import Course
 from agent.train.dataset import Dataset
 from agent.train.given import BODY, check, described, given, keep
 from agent.train.progress import silent
+from agent.train.understanding import experience
 from tests.tiny import REACH, TINY
 from worlds.reach.world import Reach
 
@@ -125,10 +126,10 @@ def test_a_dataset_takes_the_place_of_exploring(folder: Path) -> None:
     keep(some(), path, Reach)
     plans = blueprint(schema.load(REACH, [*TINY, f"train.dataset={path}"]))
     course: Course = schema.validate(Course, plans.config.train, "train")
-    assert torch.equal(experience(plans, course, silent()).values, some().values)
+    assert torch.equal(experience(plans, plans.assemble(), course, silent()).values, some().values)
     keep(some(ticks=23), path, Reach)
     with pytest.raises(InputError, match=re.escape("episodes of 24 or more ticks, came 12 of 23")):
-        experience(plans, course, silent())
+        experience(plans, plans.assemble(), course, silent())
 
 
 def test_check_speaks_in_the_name_it_is_given() -> None:
