@@ -163,13 +163,13 @@ def test_curiosity_goes_where_the_model_of_the_rounds_before_is_unsure(plans: Bl
 
 
 def test_curiosity_learns_a_model_in_rounds_and_repeats_itself(plans: Blueprint) -> None:
-    more = ["train.explore={episodes: 128, ticks: 12, policy: curiosity,"
+    more = ["train.explore={episodes: 128, ticks: 24, policy: curiosity,"
             " curiosity: {rounds: 2, steps: 5}}"]  # fmt: skip
     found = blueprint(schema.load(REACH, [*TINY, *more]))
     course: Course = schema.validate(Course, found.config.train, "train")
     one, again = (experience(found, found.assemble(), course, silent()) for _ in range(2))
     assert torch.equal(one.values, again.values)
-    assert one.values.shape == (128, 13, 8)
+    assert one.values.shape == (128, 25, 8)
 
 
 def test_coverage_counts_the_cells_that_anyone_visited() -> None:
