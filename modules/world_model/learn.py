@@ -182,9 +182,13 @@ class Learner(nn.Module):
         for h in range(self.config.horizon):
             z, move = None, moves[:, :, h]
             if model.latent_variable is not None:
-                ahead = functools.partial(model.step, states, move)
+                known = (states, move, after[:, :, h + 1])
                 z, nats = model.latent_variable.infer(
-                    states, model.scaled(move), after[:, :, h + 1], ahead, seed * MIX + h
+                    states,
+                    model.scaled(move),
+                    after[:, :, h + 1],
+                    functools.partial(_energy, model, known),
+                    seed * MIX + h,
                 )
                 carried.append(nats)
             states = model.step(states, move, z)
@@ -197,15 +201,10 @@ class Learner(nn.Module):
         variable = self.model.latent_variable
         if variable is None:
             return 0.0
-        states, moves = latents[:, :-1], self.model.scaled(commands)
-
-        def ahead(z: Tensor) -> Tensor:
-            rows = (
-                t.flatten(0, 1).expand(self.model.ensemble, -1, -1) for t in (states, commands, z)
-            )
-            return self.model.step(*rows).mean(dim=0).view_as(states)
-
-        return float(variable.infer(states, moves, latents[:, 1:], ahead)[1].mean())
+        known = (latents[:, :-1], commands, latents[:, 1:])
+        energy = functools.partial(_energy, self.model, known)
+        moves = self.model.scaled(commands)
+        return float(variable.infer(known[0], moves, known[2], energy)[1].mean())
 
     @torch.no_grad()
     def _follow(self) -> None:
@@ -214,6 +213,11 @@ class Learner(nn.Module):
             return
         for slow, fast in zip(self.slow.parameters(), self.perception.parameters(), strict=True):
             slow.lerp_(fast, 1.0 - self.config.decay)
+
+
+def _energy(model: JEPA, known: tuple[Tensor, Tensor, Tensor], z: Tensor) -> Tensor:
+    """Return all networks' mean squared error [x y] on every row of states, actions, after, z."""
+    return model.errors(*(t.flatten(0, 1) for t in (*known, z))).view(z.shape[:2])
 
 
 @torch.no_grad()
