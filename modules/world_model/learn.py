@@ -27,6 +27,9 @@ MIX = 1_000_003
 COLLAPSE_EVERY = 100
 """Steps between looks at the latents' collapse and the four criteria, for the log."""
 
+WARM_PRICE = 0.5
+"""Share of the steps over which the price of a latent variable's information rises to its own."""
+
 RECIPE: list[dict[str, Any]] = [
     {"use": "prediction", "weight": 1.0},
     {"use": "vicreg", "weight": 1.0, "variance": 1.0, "covariance": 0.2},
@@ -108,7 +111,8 @@ class Learner(nn.Module):
         values, commands = experience.windows(count, config.horizon, generator)
         for group in self.optimiser.param_groups:
             group["lr"] = config.rate * schedule(index, config.steps)
-        views, nats = self._views(values, commands, seed)
+        share = min(1.0, index / (WARM_PRICE * config.steps))
+        views, nats = self._views(values, commands, seed, share)
         loss, figures = torch.zeros(()), dict[str, float]()
         for objective in self._objectives:
             penalty, found = objective(views)
@@ -155,7 +159,9 @@ class Learner(nn.Module):
             figures[f"relative_error_{h}"] = float(ratio.sqrt())
         return figures
 
-    def _views(self, values: Tensor, commands: Tensor, seed: int) -> tuple[Views, Tensor]:
+    def _views(
+        self, values: Tensor, commands: Tensor, seed: int, share: float
+    ) -> tuple[Views, Tensor]:
         """Return what objectives see, and the nats that the latent variable carried, [E n L]."""
         latents = self.perception.encode(values)  # type: ignore[operator]
         targets = latents.detach() if self.config.target == "detached" else latents
@@ -164,11 +170,11 @@ class Learner(nn.Module):
             with torch.no_grad():
                 targets = self.slow.encode(values)  # type: ignore[operator]
         scaled = (commands - self.model.centre) / self.model.extent
-        predicted, nats = self._predicted(latents, commands, targets.detach(), seed)
+        predicted, nats = self._predicted(latents, commands, targets.detach(), seed, share)
         return Views(latents, targets, predicted, scaled, seed), nats
 
     def _predicted(
-        self, latents: Tensor, commands: Tensor, targets: Tensor, seed: int
+        self, latents: Tensor, commands: Tensor, targets: Tensor, seed: int, share: float
     ) -> tuple[Tensor, Tensor]:
         """Return every network's own trajectory from the first of latents [n L+1 Z], as [n L Z].
 
@@ -189,6 +195,7 @@ class Learner(nn.Module):
                     after[:, :, h + 1],
                     functools.partial(_energy, model, known),
                     seed * MIX + h,
+                    share,
                 )
                 carried.append(nats)
             states = model.step(states, move, z)

@@ -37,11 +37,13 @@ class LatentVariable(Protocol):
         after: Tensor,
         energy: Energy,
         seed: int | None = None,
+        share: float = 1.0,
     ) -> tuple[Tensor, Tensor]:
         """Return z that explains `after` [... Z], and the nats [...] that it carries.
 
-        `energy(z)` says how well. Whoever blurs z in training draws the noise from `seed`;
-        without one there is none. Only the part's own weights get gradients.
+        `energy(z)` says how well. Whoever blurs z in training draws the noise from `seed`; without
+        one there is none. Early in training only a `share` of the price of z is in force, so that no
+        value is given up before it could be of use. Only the part's own weights get gradients.
         """
         ...
 

@@ -58,6 +58,7 @@ class Discrete(nn.Module):
         after: Tensor,
         energy: Energy,
         seed: int | None = None,
+        share: float = 1.0,
     ) -> tuple[Tensor, Tensor]:
         """Return the code of least energy and price, one-hot [... K], and its nats [...]."""
         states = states.detach()
@@ -65,7 +66,7 @@ class Discrete(nn.Module):
         with torch.no_grad():
             codes, nats = self._codes(logs)
             errors = torch.stack([energy(z) for z in codes])
-            best = (errors + self.config.price * nats).argmin(dim=0)
+            best = (errors + share * self.config.price * nats).argmin(dim=0)
         chosen = F.one_hot(best, self.size).to(logs.dtype)
         return chosen, -(chosen * logs).sum(dim=-1)
 

@@ -60,6 +60,7 @@ class Noised(nn.Module):
         after: Tensor,
         energy: Energy,
         seed: int | None = None,
+        share: float = 1.0,
     ) -> tuple[Tensor, Tensor]:
         """Return z [... 1] and its nats [...]; the posterior's mean without a `seed`."""
         seen = torch.cat((states.detach(), actions, (after - states).detach()), dim=-1)

@@ -202,6 +202,13 @@ def test_a_discrete_one_imagines_both_futures_and_none_between() -> None:
     assert figures["information_z"] == pytest.approx(math.log(2), abs=0.1)
 
 
+@pytest.mark.parametrize("price", [0.01, 0.03])
+def test_a_price_that_warms_up_kills_no_code(price: float) -> None:
+    where, figures = tossed(discrete(codes=3, draws=8, price=price))
+    assert min(int((where > 0.5).sum()), int((where < -0.5).sum())) >= 4
+    assert figures["information_z"] == pytest.approx(math.log(2), abs=0.1)
+
+
 def test_without_one_the_futures_are_averaged() -> None:
     where, figures = tossed(None)
     assert bool((where.abs() < 0.3).all())
