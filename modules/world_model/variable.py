@@ -42,8 +42,8 @@ class LatentVariable(Protocol):
         """Return z that explains `after` [... Z], and the nats [...] that it carries.
 
         `energy(z)` says how well. Whoever blurs z in training draws the noise from `seed`; without
-        one there is none. Early in training only a `share` of the price of z is in force, so that no
-        value is given up before it could be of use. Only the part's own weights get gradients.
+        one there is none. Early in training only a `share` of the price of z is in force, so that
+        no value is given up before it is of use. Only the part's own weights get gradients.
         """
         ...
 
