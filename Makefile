@@ -37,7 +37,7 @@ train-all: $(READY)  ## train the shipped checkpoints again (five trainings, up 
 	for seed in 0 1 2; do $(BIN)/python run_agent.py train configs/toys.yaml --seed $$seed \
 	  --json docs/results/train-toys-seed$$seed.json || exit 1; done
 
-bench: $(READY)  ## measure what docs/results/ holds (about a quarter of an hour)
+bench: $(READY)  ## measure what docs/results/ holds (about half an hour)
 	$(BIN)/python run_agent.py eval configs/reach.yaml --episodes 200 --json docs/results/eval-reach.json
 	$(BIN)/python run_agent.py eval configs/reach.yaml --episodes 200 --mode 1 \
 	  eval.oracle_episodes=0 --json docs/results/eval-reach-mode1.json
@@ -56,8 +56,8 @@ bench: $(READY)  ## measure what docs/results/ holds (about a quarter of an hour
 	$(BIN)/python run_agent.py bench tick --json docs/results/bench-tick.json
 	$(BIN)/python run_agent.py bench foresight configs/reach.yaml --json docs/results/foresight.json \
 	  --out docs/results/foresight.svg
-	$(BIN)/python run_agent.py eval configs/lead.yaml --episodes 200 --json docs/results/eval-lead.json
-	$(BIN)/python run_agent.py bench futures configs/lead.yaml train.learner.steps=5000 train.readouts.steps=1000 \
+	$(BIN)/python run_agent.py eval configs/lead.yaml --episodes 100 eval.oracle_episodes=8 --json docs/results/eval-lead.json
+	$(BIN)/python run_agent.py bench futures configs/lead.yaml train.learner.steps=4000 train.readouts.steps=1000 \
 	  --json docs/results/futures.json --out docs/results/futures.svg
 	$(BIN)/python run_agent.py energy configs/lead.yaml --json docs/results/energy-lead.json \
 	  --out docs/results/energy-lead.svg

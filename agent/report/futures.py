@@ -20,12 +20,13 @@ def picture(fans: Mapping[str, tuple[Array, Array]]) -> str:
     `fans`: by name, imagined paths [F n H 2] and true ones [n H 2], in metres from the fork.
     """
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(9.6, 3.4), layout="constrained")
+        figure = Figure(figsize=(7.0, 3.9), layout="constrained")
         panels = figure.subplots(1, len(fans), sharex=True, sharey=True, squeeze=False)[0]
         for ax, (name, (imagined, true)) in zip(panels, fans.items(), strict=True):
+            strong = min(0.8, max(0.2, 8 / len(imagined)))
             for row in range(min(SHOWN, len(true))):
                 for future in imagined[:, row]:
-                    ax.plot(*future.T, color=BLUE, lw=0.5, alpha=0.25)
+                    ax.plot(*future.T, color=BLUE, lw=0.7, alpha=strong)
                 ax.plot(*true[row].T, color=AMBER, lw=1.6)
             ax.plot([], [], color=BLUE, label="imagined before the fork")
             ax.plot([], [], color=AMBER, label="what came")

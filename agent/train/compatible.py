@@ -119,15 +119,16 @@ def surfaces(mind: Mind, data: Dataset, temperature: float, grid: int = 41) -> l
     for channel, where in mind.site.sensors.slices():
         if channel.size != 2:
             continue
-        seen = data.values[..., where].flatten(0, 1)
-        middle, moved = after[where], 1.2 * float((after - now)[where].abs().amax())
-        span = max(moved, 0.25 * float((seen.amax(0) - seen.amin(0)).amax()))
-        axes = [torch.linspace(float(m) - span, float(m) + span, grid) for m in middle]
+        seen, middle = data.values[..., where].flatten(0, 1), now[where]
+        quarter = 0.25 * (seen.amax(dim=0) - seen.amin(dim=0))
+        span = torch.maximum(1.2 * (after[where] - middle).abs(), quarter)
+        low, high = (middle - span).tolist(), (middle + span).tolist()
+        axes = [torch.linspace(a, b, grid) for a, b in zip(low, high, strict=True)]
         second, first = torch.meshgrid(axes[1], axes[0], indexing="ij")
         tried = after.repeat(grid * grid, 1)
         tried[:, where] = torch.stack((first.flatten(), second.flatten()), dim=1)
         values = torch.stack((now.expand_as(tried), tried), dim=1)
-        low = energy(mind, values, move.expand(len(tried), 1, -1), temperature)
+        height = energy(mind, values, move.expand(len(tried), 1, -1), temperature)
         came, start = after[where].tolist(), now[where].tolist()
         found.append(
             Surface(
@@ -135,7 +136,7 @@ def surfaces(mind: Mind, data: Dataset, temperature: float, grid: int = 41) -> l
                 unit=channel.unit,
                 first=axes[0],
                 second=axes[1],
-                energy=low.view(grid, grid),
+                energy=height.view(grid, grid),
                 true=(came[0], came[1]),
                 before=(start[0], start[1]),
             )

@@ -6,6 +6,7 @@ without pixels); ensembles for what the model does not know: Chua et al. (2018),
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Any, ClassVar
 
@@ -147,15 +148,20 @@ class JEPA(nn.Module):
         for h, move in enumerate(actions.unbind(dim=1)):
             moves = move.expand(self.ensemble, -1, -1)
 
-            def step(z: Tensor, states: Tensor = states, moves: Tensor = moves) -> Tensor:
-                return self.step(states, moves, z.expand(self.ensemble, -1, -1)).mean(dim=0)
-
-            z, _ = self.latent_variable.infer(
-                states.mean(dim=0), self.scaled(move), latents[:, h + 1], step
-            )
+            after = latents[:, h + 1]
+            energy = functools.partial(self.errors, states, move, after)
+            z, _ = self.latent_variable.infer(states.mean(dim=0), self.scaled(move), after, energy)
             states = self.step(states, moves, z.expand(self.ensemble, -1, -1))
             steps.append(z)
         return torch.stack(steps, dim=1)[None, :, None]
+
+    def errors(self, states: Tensor, actions: Tensor, after: Tensor, z: Tensor) -> Tensor:
+        """Return the mean squared error [n] of one step, over networks and dimensions.
+
+        From states [n Z], or each network's own [E n Z], under actions [n A] and z [n D].
+        """
+        rows = (t.expand(self.ensemble, -1, -1) for t in (states, actions, z))
+        return (self.step(*rows) - after).square().mean(dim=(0, 2))
 
     @torch.no_grad()
     def calibrate_spread(self, spread: Tensor, error: Tensor) -> None:

@@ -27,6 +27,9 @@ MIX = 1_000_003
 COLLAPSE_EVERY = 100
 """Steps between looks at the latents' collapse and the four criteria, for the log."""
 
+WARM_PRICE = 0.5
+"""Share of the steps over which the price of a latent variable's information rises to its own."""
+
 RECIPE: list[dict[str, Any]] = [
     {"use": "prediction", "weight": 1.0},
     {"use": "vicreg", "weight": 1.0, "variance": 1.0, "covariance": 0.2},
@@ -132,7 +135,8 @@ class Learner(nn.Module):
             values = self.perception.augment(values, seed)
         values, commands = values.to(config.device), commands.to(config.device)
         other = None if other is None else other.to(config.device)
-        views, nats = self._views(values, commands, seed, other)
+        share = min(1.0, index / (WARM_PRICE * config.steps))
+        views, nats = self._views(values, commands, seed, share, other)
         loss, figures = torch.zeros(()), dict[str, float]()
         for objective in self._objectives:
             penalty, found = objective(views)
@@ -180,7 +184,12 @@ class Learner(nn.Module):
         return figures
 
     def _views(
-        self, values: Tensor, commands: Tensor, seed: int, other: Tensor | None = None
+        self,
+        values: Tensor,
+        commands: Tensor,
+        seed: int,
+        share: float,
+        other: Tensor | None = None,
     ) -> tuple[Views, Tensor]:
         """Return what objectives see, and the nats that the latent variable carried, [E n L]."""
         latents = self.perception.encode(values)  # type: ignore[operator]
@@ -191,11 +200,11 @@ class Learner(nn.Module):
             with torch.no_grad():
                 targets = self.slow.encode(values if other is None else other)  # type: ignore[operator]
         scaled = (commands - self.model.centre) / self.model.extent
-        predicted, nats = self._predicted(latents, commands, targets.detach(), seed)
+        predicted, nats = self._predicted(latents, commands, targets.detach(), seed, share)
         return Views(latents, targets, predicted, scaled, seed), nats
 
     def _predicted(
-        self, latents: Tensor, commands: Tensor, targets: Tensor, seed: int
+        self, latents: Tensor, commands: Tensor, targets: Tensor, seed: int, share: float
     ) -> tuple[Tensor, Tensor]:
         """Return every network's own trajectory from the first of latents [n L+1 Z], as [n L Z].
 
@@ -209,9 +218,14 @@ class Learner(nn.Module):
         for h in range(self.config.horizon):
             z, move = None, moves[:, :, h]
             if model.latent_variable is not None:
-                ahead = functools.partial(model.step, states, move)
+                known = (states, move, after[:, :, h + 1])
                 z, nats = model.latent_variable.infer(
-                    states, model.scaled(move), after[:, :, h + 1], ahead, seed * MIX + h
+                    states,
+                    model.scaled(move),
+                    after[:, :, h + 1],
+                    functools.partial(_energy, model, known),
+                    seed * MIX + h,
+                    share,
                 )
                 carried.append(nats)
             states = model.step(states, move, z)
@@ -224,15 +238,10 @@ class Learner(nn.Module):
         variable = self.model.latent_variable
         if variable is None:
             return 0.0
-        states, moves = latents[:, :-1], self.model.scaled(commands)
-
-        def ahead(z: Tensor) -> Tensor:
-            rows = (
-                t.flatten(0, 1).expand(self.model.ensemble, -1, -1) for t in (states, commands, z)
-            )
-            return self.model.step(*rows).mean(dim=0).view_as(states)
-
-        return float(variable.infer(states, moves, latents[:, 1:], ahead)[1].mean())
+        known = (latents[:, :-1], commands, latents[:, 1:])
+        energy = functools.partial(_energy, self.model, known)
+        moves = self.model.scaled(commands)
+        return float(variable.infer(known[0], moves, known[2], energy)[1].mean())
 
     @torch.no_grad()
     def _follow(self) -> None:
@@ -241,6 +250,11 @@ class Learner(nn.Module):
             return
         for slow, fast in zip(self.slow.parameters(), self.perception.parameters(), strict=True):
             slow.lerp_(fast, 1.0 - self.config.decay)
+
+
+def _energy(model: JEPA, known: tuple[Tensor, Tensor, Tensor], z: Tensor) -> Tensor:
+    """Return all networks' mean squared error [x y] on every row of states, actions, after, z."""
+    return model.errors(*(t.flatten(0, 1) for t in (*known, z))).view(z.shape[:2])
 
 
 @torch.no_grad()

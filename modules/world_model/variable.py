@@ -11,8 +11,11 @@ from typing import Any, Protocol
 
 from torch import Tensor
 
-Step = Callable[[Tensor], Tensor]
-"""Predictions [... Z] of the next states, given z [... D]."""
+Energy = Callable[[Tensor], Tensor]
+"""The mean squared error [...] of what is predicted with z [... D], over dimensions and networks.
+
+All networks are asked, so that a value of z means the same to each: they share one prior.
+"""
 
 
 class LatentVariable(Protocol):
@@ -28,12 +31,19 @@ class LatentVariable(Protocol):
     draws: int
 
     def infer(
-        self, states: Tensor, actions: Tensor, after: Tensor, step: Step, seed: int | None = None
+        self,
+        states: Tensor,
+        actions: Tensor,
+        after: Tensor,
+        energy: Energy,
+        seed: int | None = None,
+        share: float = 1.0,
     ) -> tuple[Tensor, Tensor]:
         """Return z that explains `after` [... Z], and the nats [...] that it carries.
 
-        `step(z)` predicts the next states. Whoever blurs z in training draws the noise from `seed`;
-        without one there is none. Only the part's own weights get gradients.
+        `energy(z)` says how well. Whoever blurs z in training draws the noise from `seed`; without
+        one there is none. Early in training only a `share` of the price of z is in force, so that
+        no value is given up before it is of use. Only the part's own weights get gradients.
         """
         ...
 

@@ -19,13 +19,13 @@ B, K, H = 3, 2, 5
 
 
 def question(slot: str, name: str) -> tuple[Any, Tensor, Tensor, Tensor, Any]:
-    """Return the part, states, actions, next states and a step that depends on z."""
+    """Return the part, states, actions, next states and an energy that depends on z."""
     made, part = mind(slot, name), built(slot, name)
     generator = torch.Generator().manual_seed(2)
     states, after = torch.randn(2, B, K, made.site.latent, generator=generator)
     actions = torch.randn(B, K, made.site.actuators.size, generator=generator)
     way = torch.randn(part.size, made.site.latent, generator=generator)
-    return part, states, actions, after, lambda z: states + z @ way
+    return part, states, actions, after, lambda z: (states + z @ way - after).square().mean(dim=-1)
 
 
 @EVERY

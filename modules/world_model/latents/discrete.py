@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from agent.core.protocols import Site
 from agent.core.settings import Settings
-from modules.world_model.variable import Step
+from modules.world_model.variable import Energy
 
 
 class Discrete(nn.Module):
@@ -17,7 +17,7 @@ class Discrete(nn.Module):
 
     A network learns the prior p(z | s, a). In training, and wherever a future is explained, z is
 
-        z* = argmin_z  mse(f(s, a, z), s') + price * -log p(z | s, a)
+        z* = argmin_z  mean_e mse(f_e(s, a, z), s') + price * -log p(z | s, a)
 
     and -log p(z*), the divergence of that choice from the prior, is the information it carries. As
     a code is taken only where it saves more energy than it costs, one code serves all that is
@@ -52,15 +52,21 @@ class Discrete(nn.Module):
         )
 
     def infer(
-        self, states: Tensor, actions: Tensor, after: Tensor, step: Step, seed: int | None = None
+        self,
+        states: Tensor,
+        actions: Tensor,
+        after: Tensor,
+        energy: Energy,
+        seed: int | None = None,
+        share: float = 1.0,
     ) -> tuple[Tensor, Tensor]:
         """Return the code of least energy and price, one-hot [... K], and its nats [...]."""
         states = states.detach()
         logs = self._logs(states, actions)
         with torch.no_grad():
             codes, nats = self._codes(logs)
-            errors = torch.stack([(step(z) - after).square().mean(dim=-1) for z in codes])
-            best = (errors + self.config.price * nats).argmin(dim=0)
+            errors = torch.stack([energy(z) for z in codes])
+            best = (errors + share * self.config.price * nats).argmin(dim=0)
         chosen = F.one_hot(best, self.size).to(logs.dtype)
         return chosen, -(chosen * logs).sum(dim=-1)
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from agent.core.protocols import Site
 from agent.core.settings import Settings
-from modules.world_model.variable import Step
+from modules.world_model.variable import Energy
 
 
 class Noised(nn.Module):
@@ -20,14 +20,14 @@ class Noised(nn.Module):
 
         KL(q || p) = (m² + d² - 1) / 2 - log d        nats
 
-    which training holds at `capacity` per tick, on average over a batch: 0 and z tells nothing.
+    which training draws to `capacity` per tick, on average over a batch: 0 and z tells nothing.
 
     Source: LeCun (2022) sec. 4.6, z made noisy to limit its information; the capacity dial: Burgess
     et al. (2018), "Understanding disentangling in beta-VAE"; Kingma, Welling (2014).
     """
 
     class Config(Settings):
-        """`capacity` in nats per tick, and the `weight` that holds it there.
+        """`capacity` in nats per tick, and the `weight` that draws it there.
 
         An imagination samples `draws` futures per network; a sweep tries `tries` values. `width` of
         the network's hidden layers.
@@ -36,7 +36,7 @@ class Noised(nn.Module):
         capacity: float = Field(default=0.02, ge=0)
         draws: int = Field(default=4, ge=1)
         tries: int = Field(default=16, ge=1)
-        weight: float = Field(default=1.0, gt=0)
+        weight: float = Field(default=0.1, gt=0)
         width: int = Field(default=64, ge=1)
 
     size: ClassVar[int] = 1
@@ -54,7 +54,13 @@ class Noised(nn.Module):
         )
 
     def infer(
-        self, states: Tensor, actions: Tensor, after: Tensor, step: Step, seed: int | None = None
+        self,
+        states: Tensor,
+        actions: Tensor,
+        after: Tensor,
+        energy: Energy,
+        seed: int | None = None,
+        share: float = 1.0,
     ) -> tuple[Tensor, Tensor]:
         """Return z [... 1] and its nats [...]; the posterior's mean without a `seed`."""
         seen = torch.cat((states.detach(), actions, (after - states).detach()), dim=-1)
@@ -68,8 +74,8 @@ class Noised(nn.Module):
         return mean + log.exp() * noise, nats
 
     def penalty(self, nats: Tensor) -> Tensor:
-        """Return weight * |mean nats - capacity|."""
-        return self.config.weight * (nats.mean() - self.config.capacity).abs()
+        """Return weight * (mean nats - capacity)²."""
+        return self.config.weight * (nats.mean() - self.config.capacity).square()
 
     def sample(self, states: Tensor, actions: Tensor, share: Tensor) -> Tensor:
         """Return the prior's quantile at `share`, [... 1]."""

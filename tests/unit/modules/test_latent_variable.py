@@ -59,7 +59,7 @@ def test_without_one_nothing_is_added() -> None:
 def test_a_single_code_says_nothing() -> None:
     one = discrete(codes=1)
     latents, actions = windows()
-    z, nats = one.infer(latents[:, 0], actions[:, 0], latents[:, 1], lambda z: latents[:, 0])
+    z, nats = one.infer(latents[:, 0], actions[:, 0], latents[:, 1], lambda z: z[:, 0])
     assert torch.equal(z, torch.ones(6, 1))
     assert torch.equal(nats, torch.zeros(6))
     futures = model(one).imagine(latents[:, 0], actions[:, None]).latents
@@ -72,7 +72,11 @@ def test_the_code_of_least_energy_and_price_is_taken() -> None:
     latents, actions = windows(50, 1)
     states, after = latents[:, 0], latents[:, 1]
     ways = torch.randn(3, 4, generator=torch.Generator().manual_seed(0))
-    z, nats = part.infer(states, actions[:, 0], after, lambda z: states + z @ ways)
+
+    def energy(z: Tensor) -> Tensor:
+        return (states + z @ ways - after).square().mean(dim=-1)
+
+    z, nats = part.infer(states, actions[:, 0], after, energy)
     logs, nats = part._logs(states, actions[:, 0]).detach(), nats.detach()
     for row in range(50):
         price = [
@@ -82,7 +86,7 @@ def test_the_code_of_least_energy_and_price_is_taken() -> None:
         assert int(z[row].argmax()) == price.index(min(price))
         assert float(nats[row]) == pytest.approx(-float(logs[row, z[row].argmax()]))
     dear = discrete(codes=3, price=1e6)
-    likely = dear.infer(states, actions[:, 0], after, lambda z: states + z @ ways)[0]
+    likely = dear.infer(states, actions[:, 0], after, energy)[0]
     assert torch.equal(likely.argmax(-1), logs.argmax(-1))
 
 
@@ -100,7 +104,7 @@ def test_the_nats_of_a_noised_one_are_its_divergence_from_the_prior() -> None:
     torch.manual_seed(1)
     part = Noised(Noised.Config(), SITE)
     latents, actions = windows()
-    asked = (latents[:, 0], actions[:, 0], latents[:, 1], lambda z: latents[:, 0])
+    asked = (latents[:, 0], actions[:, 0], latents[:, 1], lambda z: z[:, 0])
     mean, nats = part.infer(*asked)
     blurred = torch.stack([part.infer(*asked, seed)[0] for seed in range(4000)])
     normal = Normal(blurred.mean(dim=0), blurred.std(dim=0))
@@ -191,10 +195,17 @@ def tossed(variable: Any) -> tuple[Tensor, dict[str, float]]:
 
 
 def test_a_discrete_one_imagines_both_futures_and_none_between() -> None:
-    where, figures = tossed(discrete(codes=3, draws=8, price=0.01))
+    where, figures = tossed(discrete(codes=3, draws=8))
     assert int((where > 0.5).sum()) >= 4
     assert int((where < -0.5).sum()) >= 4
     assert bool((where.abs() > 0.5).all())
+    assert figures["information_z"] == pytest.approx(math.log(2), abs=0.1)
+
+
+@pytest.mark.parametrize("price", [0.01, 0.03])
+def test_a_price_that_warms_up_kills_no_code(price: float) -> None:
+    where, figures = tossed(discrete(codes=3, draws=8, price=price))
+    assert min(int((where > 0.5).sum()), int((where < -0.5).sum())) >= 4
     assert figures["information_z"] == pytest.approx(math.log(2), abs=0.1)
 
 
@@ -202,3 +213,18 @@ def test_without_one_the_futures_are_averaged() -> None:
     where, figures = tossed(None)
     assert bool((where.abs() < 0.3).all())
     assert "information_z" not in figures or figures["information_z"] == 0.0
+
+
+def test_a_noised_one_imagines_both_futures_at_the_capacity_it_was_given() -> None:
+    torch.manual_seed(1)
+    where, figures = tossed(Noised(Noised.Config(capacity=1.0, draws=8), SITE))
+    assert int((where > 0.5).sum()) >= 3
+    assert int((where < -0.5).sum()) >= 3
+    assert figures["information_z"] == pytest.approx(1.0, abs=0.2)
+
+
+def test_a_noised_one_of_no_capacity_averages() -> None:
+    torch.manual_seed(1)
+    where, figures = tossed(Noised(Noised.Config(capacity=0.0, draws=8, weight=10.0), SITE))
+    assert bool((where.abs() < 0.5).all())
+    assert figures["information_z"] < 0.05
