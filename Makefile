@@ -65,7 +65,7 @@ bench: $(READY)  ## measure what docs/results/ holds (about half an hour)
 	  --out docs/results/energy-reach.svg
 	$(BIN)/python run_agent.py bench continual configs/reach-adapting.yaml world.gain_scale=0.5 --lives 2 --episodes 12 \
 	  --json docs/results/continual-gain.json --out docs/results/continual-gain.svg
-	$(BIN)/python run_agent.py bench continual configs/reach-adapting.yaml world.mass_scale=2.0 --lives 1 --episodes 12 \
+	$(BIN)/python run_agent.py bench continual configs/reach-adapting.yaml world.mass_scale=2.0 --lives 2 --episodes 12 \
 	  --json docs/results/continual-mass.json --out docs/results/continual-mass.svg
 	$(BIN)/python run_agent.py bench exploration configs/reach.yaml joint_angle joint_speed train.explore.episodes=192 \
 	  train.learner.steps=1000 train.readouts.steps=500 'train.explore.curiosity={steps: 600, rounds: 3}' \

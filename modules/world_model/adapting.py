@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import ClassVar
 
 import torch
@@ -19,25 +19,12 @@ from torch.nn import functional as F
 
 from agent.core.messages import Action, Forecast, Percept
 from agent.core.protocols import Inbox, Site
+from modules.world_model.context import Context
 from modules.world_model.jepa import JEPA
 from modules.world_model.variable import LatentVariable
 
 LOG = logging.getLogger(__name__)
 DIFFERENCE = 0.05
-
-
-@dataclass(frozen=True, slots=True)
-class Context:
-    """What one changed world does to commands: `weight` [N A], with N = Z + A + 1.
-
-    `information` [NA NA] and `evidence` [NA] are the sums of its least squares, whose solution
-    `weight` is; `lessons` is the number of transitions they hold.
-    """
-
-    weight: Tensor
-    information: Tensor
-    evidence: Tensor
-    lessons: int = 0
 
 
 class Adapting(JEPA):
@@ -46,10 +33,11 @@ class Adapting(JEPA):
     The body acts as if it had been told another command: u' = u + W [s, u, 1], in units of half the
     actuators' range and kept inside it. W is 0 for the world of training, context 0, and then this
     is `jepa` bit for bit. When the surprise of the last `recent` ticks, their squared error over
-    their squared spread, exceeds `tolerated`, a context that explains them much better is taken up,
-    and what the last one learned since surprise began is taken back. If there is none, the one in
-    use learns from them; where that has had its `lessons` a new one does, once surprise has lasted
-    so long that all of these ticks are of the new world (at the start of an episode they are).
+    their squared spread, exceeds `tolerated`, a context that explains them much better is taken up
+    (context 0 if better at all), and what the last one learned since surprise began is taken back.
+    If there is none, the one in use learns from them; where that has had its `lessons` a new one
+    does, once surprise has lasted so long that all of these ticks are of the new world (at the
+    start of an episode they are).
     Contexts survive `reset`: only the recent ticks are forgotten between episodes.
     Agents in lock-step are taken to live in one world and share contexts.
     """
@@ -59,7 +47,8 @@ class Adapting(JEPA):
 
         `contexts` beyond that of training are kept, the one least lately used is replaced;
         `tolerated` should be a high quantile of the surprise where training happened (`bench
-        continual` prints it); `prior` is the precision of a new context around the one before it.
+        continual` prints it); `prior` is the precision of a new context around the one before it,
+        `caution` times that for what depends on the latent, of which there is most.
         """
 
         contexts: int = Field(default=4, ge=1)
@@ -67,6 +56,7 @@ class Adapting(JEPA):
         tolerated: float = Field(default=1.5, gt=0)
         lessons: int = Field(default=400, ge=1)
         prior: float = Field(default=1.0, gt=0)
+        caution: float = Field(default=100.0, gt=0)
 
     reads: ClassVar[tuple[type, ...]] = (Percept, Action)
     recalls: ClassVar[tuple[type, ...]] = ()
@@ -95,12 +85,8 @@ class Adapting(JEPA):
     def forget(self) -> None:
         """Start a new life: only the world of training is known."""
         inputs, outputs = self.site.latent + self.site.actuators.size + 1, self.site.actuators.size
-        size = inputs * outputs
-        zero = torch.zeros(size, dtype=torch.float64)
-        information = self.config.prior * torch.eye(size, dtype=torch.float64)
-        self.contexts = [
-            Context(torch.zeros(inputs, outputs), information, zero, self.config.lessons)
-        ]
+        trained = Context.around(torch.zeros(inputs, outputs), self._prior())
+        self.contexts = [replace(trained, lessons=self.config.lessons)]
         self.active, self._order = 0, []
         self.reset(1)
 
@@ -153,7 +139,7 @@ class Adapting(JEPA):
             self._stood = self.contexts[self.active]
         missed = [self._missed(index) for index in range(len(self.contexts))]
         best = min(range(len(missed)), key=missed.__getitem__)
-        if missed[best] < 0.5 * missed[self.active]:
+        if missed[best] < (0.5 if best else 1.0) * missed[self.active]:
             assert self._stood is not None
             self.contexts[self.active] = self._stood
             self._take_up(best)
@@ -162,6 +148,13 @@ class Adapting(JEPA):
         elif self._surprised >= self._patience:
             self._open(best)
             self._learn(*self._window())
+
+    def _prior(self) -> Tensor:
+        """Return the information [NA NA] that a new context starts with."""
+        commands, latent = self.site.actuators.size, self.site.latent
+        precision = torch.full((latent + commands + 1, commands), self.config.prior)
+        precision[:latent] *= self.config.caution
+        return torch.diag(precision.flatten().double())
 
     def _take_up(self, index: int) -> None:
         self.active, self._surprised, self._patience = index, 0, self.config.recent
@@ -172,9 +165,7 @@ class Adapting(JEPA):
 
     def _open(self, like: int) -> None:
         """Open a context that starts where context `like` ended."""
-        start, prior = self.contexts[like], self.contexts[0]
-        evidence = self.config.prior * start.weight.flatten().double()
-        fresh = replace(prior, weight=start.weight, evidence=evidence, lessons=0)
+        fresh = Context.around(self.contexts[like].weight, self._prior())
         if len(self.contexts) <= self.config.contexts:
             self.contexts.append(fresh)
             self._take_up(len(self.contexts) - 1)
@@ -193,15 +184,11 @@ class Adapting(JEPA):
         inputs = _inputs(states, scaled)
         design = torch.einsum("eni,enza->enzia", inputs, effect).flatten(3).flatten(0, 2).double()
         left = (after - ahead).flatten().double() + design @ context.weight.flatten().double()
-        information = context.information + design.T @ design / self.members
-        evidence = context.evidence + design.T @ left / self.members
-        solved, fault = torch.linalg.solve_ex(information, evidence)
-        found = solved.float().view_as(context.weight)
-        if bool(fault) or not bool(found.isfinite().all()):
+        found = context.after(design, left, 1.0 / self.members, len(before))
+        if found is None:
             LOG.warning("world_model: an adaptation was not finite; the last good one stays")
-            return
-        lessons = context.lessons + len(before)
-        self.contexts[self.active] = Context(found, information, evidence, lessons)
+        else:
+            self.contexts[self.active] = found
 
     def _effect(self, states: Tensor, told: Tensor) -> tuple[Tensor, Tensor]:
         """Return next latents [E n Z] and what scaled commands do to them, [E n Z A].

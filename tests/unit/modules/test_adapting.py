@@ -29,7 +29,7 @@ def pair(**settings: Any) -> tuple[Adapting, JEPA]:
             weight.copy_(weight[:1] + 0.02 * weight)
         truth.third.weight.mul_(10.0)
     truth.requires_grad_(False)
-    model = Adapting(Adapting.Config(width=16, prior=1e-3, **settings), SITE)
+    model = Adapting(Adapting.Config(width=16, prior=1e-3, caution=1.0, **settings), SITE)
     model.load_state_dict(truth.state_dict())
     return model.requires_grad_(False), truth
 
