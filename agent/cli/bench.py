@@ -1,11 +1,12 @@
 """`bench tick`: what the runtime itself costs per tick, module mathematics left out.
 
-`bench foresight` is handed on to its own file.
+Other benches are handed on to files of their own.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib
 import time
 from typing import Any
 
@@ -26,7 +27,7 @@ from agent.core.spec import Layout, compile_check, specs_of
 SIZES = {"B": 1, "Z": 24, "A": 2, "O": 8, "S": 5, "G": 2, "T": 4, "R": 3, "N": 4}
 HORIZON = 12
 TICKS = 5000
-BENCHES = ("tick", "foresight")
+BENCHES = ("tick", "foresight", "objectives", "learning")
 
 
 def main(options: argparse.Namespace) -> int:
@@ -34,10 +35,9 @@ def main(options: argparse.Namespace) -> int:
     what = options.config or "tick"
     if what not in BENCHES:
         raise InputError(f"bench: unknown bench '{what}'; {nearest(what, BENCHES)}")
-    if what == "foresight":
-        from agent.cli import bench_foresight
-
-        return bench_foresight.main(options)
+    if what != "tick":
+        code: int = importlib.import_module(f"agent.cli.bench_{what}").main(options)
+        return code
     torch.set_num_threads(1)
     times = np.array(overhead_us(TICKS))
     middle, tail = np.percentile(times, [50, 99])

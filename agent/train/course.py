@@ -64,10 +64,29 @@ class Course(Settings):
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """Weights and margins by checkpoint name, and the figures of every stage."""
+    """Weights and margins by checkpoint name, the figures of every stage, and what was explored."""
 
     tensors: dict[str, Tensor]
     figures: Figures
+    dataset: Dataset
+
+
+@dataclass(frozen=True, slots=True)
+class Understanding:
+    """What watching gave: a mind whose percepts, world model and readouts are trained and frozen.
+
+    `figures` are those of the stages so far; `dataset` is what was watched.
+    """
+
+    mind: Mind
+    dataset: Dataset
+    figures: Figures
+
+
+def course_of(blueprint: Blueprint) -> Course:
+    """Return the settings of training. Raises InputError if the section `train` does not fit."""
+    course: Course = validate(Course, blueprint.config.train, "train")
+    return course
 
 
 def train(blueprint: Blueprint, ledger: Ledger) -> Trained:
@@ -75,8 +94,27 @@ def train(blueprint: Blueprint, ledger: Ledger) -> Trained:
 
     Raises InputError if the config's `train` section does not fit.
     """
-    course: Course = validate(Course, blueprint.config.train, "train")
+    course = course_of(blueprint)
     seed, begin = blueprint.config.seed, time.monotonic()
+    understood = understand(blueprint, course, ledger)
+    mind, dataset, figures = understood.mind, understood.dataset, understood.figures
+    if any(t.kind == "intrinsic" for t in mind.terms):
+        found = fit_critic(
+            mind.critic, mind.memory, mind.perception, dataset, _intrinsic(mind), ledger, seed
+        )
+        figures |= {f"critic.{k}": v for k, v in found.items()}
+    mind = watchful(blueprint, mind, course, dataset)
+    figures |= _imagined_stages(blueprint, mind, course, dataset, ledger, seed)
+    tensors, measured, gathered = _calibrated(blueprint, mind.tensors(), course, dataset, ledger)
+    figures |= {f"calibrate.{k}": v for k, v in measured.items()}
+    figures["transitions"] = float(dataset.transitions + gathered)
+    figures["train_s"] = time.monotonic() - begin
+    return Trained(tensors, figures, dataset)
+
+
+def understand(blueprint: Blueprint, course: Course, ledger: Ledger) -> Understanding:
+    """Explore, and learn percepts, world model and readouts: all that needs no judgement."""
+    seed = blueprint.config.seed
     mind = blueprint.assemble()
     hold = mind.perception.hold if isinstance(mind.perception, Holding) else None
     world = blueprint.world(explorer_batch(course.explore))
@@ -107,19 +145,13 @@ def train(blueprint: Blueprint, ledger: Ledger) -> Trained:
     )
     figures |= {f"rms.{name}": error for name, error in errors.items()}
     figures |= _probe_scores(mind, dataset)
-    if any(t.kind == "intrinsic" for t in mind.terms):
-        found = fit_critic(
-            mind.critic, mind.memory, mind.perception, dataset, _intrinsic(mind), ledger, seed
-        )
-        figures |= {f"critic.{k}": v for k, v in found.items()}
+    return Understanding(mind, dataset, figures)
+
+
+def watchful(blueprint: Blueprint, mind: Mind, course: Course, dataset: Dataset) -> Mind:
+    """Return `mind`, assembled anew, planning under margins that held-out exploration suggests."""
     mind = blueprint.assemble(mind.tensors())
-    mind = blueprint.assemble(mind.tensors() | _provisional(mind, course, dataset))
-    figures |= _imagined_stages(blueprint, mind, course, dataset, ledger, seed)
-    tensors, measured, gathered = _calibrated(blueprint, mind.tensors(), course, dataset, ledger)
-    figures |= {f"calibrate.{k}": v for k, v in measured.items()}
-    figures["transitions"] = float(dataset.transitions + gathered)
-    figures["train_s"] = time.monotonic() - begin
-    return Trained(tensors, figures)
+    return blueprint.assemble(mind.tensors() | _provisional(mind, course, dataset))
 
 
 def _provisional(mind: Mind, course: Course, dataset: Dataset) -> dict[str, Tensor]:
