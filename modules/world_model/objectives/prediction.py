@@ -18,7 +18,8 @@ class Prediction:
     """The mean error of predicted latents, averaged over the steps ahead: squared, or absolute.
 
     An absolute error weighs what is hard to predict less, so that the rest is predicted sharply
-    (V-JEPA: Bardes et al. (2024), sec. 3.1). Alone it is least where every state has the same latent: combine it with what forbids that.
+    (V-JEPA: Bardes et al. (2024), sec. 3.1). Alone it is least where every state has the same
+    latent: combine it with what forbids that.
     Source: LeCun (2022) sec. 4.4; VICReg's invariance, Bardes, Ponce, LeCun (2022) eq. 5.
     """
 
