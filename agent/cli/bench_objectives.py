@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import multiprocessing
-import os
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from agent.config.schema import AgentConfig
 from agent.core.errors import InputError
 from agent.evaluate.episodes import trials_of
 from agent.evaluate.statistics import proportion, student
+from agent.evaluate.workers import cores
 from agent.record.files import write_whole
 from agent.train.compare import compare, mixed, recipes
 from agent.train.progress import Figures, Ledger
@@ -72,7 +72,7 @@ def main(options: argparse.Namespace) -> int:
 
 
 def _carry_out(work: list[Job]) -> Iterator[tuple[Job, Figures]]:
-    count = min(os.cpu_count() or 1, len(work))
+    count = min(cores(), len(work))
     with ProcessPoolExecutor(count, mp_context=multiprocessing.get_context("spawn")) as pool:
         yield from zip(work, pool.map(measure, work), strict=True)
 
