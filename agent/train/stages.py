@@ -248,7 +248,7 @@ def fit_surprise(
     forecast, spread, latents = missed(held, 4096, seed)
     with torch.no_grad():
         loss = perception.surprise_loss(forecast, spread, latents)
-        ratio = (latents - forecast).square() * (-perception.usual(forecast, spread)).exp()
+        ratio = (latents - forecast).abs() * (-perception.usual(forecast, spread)).exp()
     return {"loss": float(loss), "held_out": float(ratio.mean())}
 
 

@@ -23,9 +23,9 @@ class HoldPerception(nn.Module):
 
     Nothing of what is hidden gets in; that it goes on existing, and when and where it will be seen
     again, has to be predicted from what was last seen of it and for how long ago that was, if a
-    sensor shows that. Surprise is the squared latent error of the forecast over what such forecasts
-    usually miss by, dimension by dimension, learned after the world model: 1 is usual, whether the
-    moment was easy to predict or not.
+    sensor shows that. Surprise is the latent error of the forecast over what such forecasts usually
+    miss by, dimension by dimension, learned after the world model: 1 is usual, whether the moment
+    was easy to predict or not.
     """
 
     class Config(Settings):
@@ -75,11 +75,11 @@ class HoldPerception(nn.Module):
     def surprise_loss(self, forecast: Tensor, spread: Tensor, latents: Tensor) -> Tensor:
         """Return how badly the usual error explains that `latents` came, [n Z]; lower is better.
 
-        The negative log-likelihood of a Gaussian around forecasts [n Z] of spreads [n].
+        The negative log-likelihood, but for a constant, of a Laplace distribution around forecasts
+        [n Z] of spreads [n]. Its tails are heavy: rare misses do not excuse the others.
         """
-        log_variance = self.usual(forecast, spread)
-        error = (latents - forecast).square()
-        loss: Tensor = 0.5 * (error * (-log_variance).exp() + log_variance).mean()
+        log_scale = self.usual(forecast, spread)
+        loss: Tensor = ((latents - forecast).abs() * (-log_scale).exp() + log_scale).mean()
         return loss
 
     def reset(self, batch: int) -> None:
@@ -96,18 +96,20 @@ class HoldPerception(nn.Module):
         forecast = inbox.last(Forecast)
         if forecast is None:
             return Percept(latent, missing.sqrt(), torch.zeros_like(missing))
-        log_variance = self.usual(forecast.latent, forecast.spread)
-        error = (latent - forecast.latent).square()
-        surprise = (error * (-log_variance).exp()).mean(dim=1)
-        variance = log_variance.exp().sum(dim=1)
+        log_scale = self.usual(forecast.latent, forecast.spread)
+        surprise = ((latent - forecast.latent).abs() * (-log_scale).exp()).mean(dim=1)
+        variance = 2 * (2 * log_scale).exp().sum(dim=1)
         return Percept(latent, (variance + missing).sqrt(), surprise)
 
 
 class UsualError(nn.Module):
-    """Predicts the log variance [n Z] of a latent around its forecast [n Z] of spread [n]."""
+    """Predicts the log of how far a latent is from its forecast, [n Z] of forecasts [n Z].
+
+    That is the mean absolute error of each dimension; `spread` [n] is the forecast's own.
+    """
 
     def __init__(self, latent: int, width: int) -> None:
-        """Build an untrained predictor: a variance of 1 everywhere."""
+        """Build an untrained predictor: an error of 1 everywhere."""
         super().__init__()
         last = nn.Linear(width, latent)
         nn.init.zeros_(last.weight)
@@ -117,7 +119,7 @@ class UsualError(nn.Module):
         self.network = nn.Sequential(first, nn.SiLU(), hidden, nn.SiLU(), last)
 
     def forward(self, forecast: Tensor, spread: Tensor) -> Tensor:
-        """Return log variances, never below -12 or above 6, so that no surprise is boundless."""
+        """Return log errors, never below -7 or above 3, so that no surprise is boundless."""
         known = spread.clamp(min=1e-6).log().unsqueeze(-1)
         raw: Tensor = self.network(torch.cat((forecast, known), dim=-1))
-        return raw.clamp(-12.0, 6.0)
+        return raw.clamp(-7.0, 3.0)

@@ -19,10 +19,10 @@ from agent.core.messages import Action, Observation
 from worlds.simulation import Array
 from worlds.toys.world import MODEL, RATE_HZ, TOYS, Toys, clear
 
-TICKS = 50
+TICKS = 32
 DEVELOPMENT_SEEDS = 900_000
 EVALUATION_SEEDS = 1_000_000
-EARLIEST, LAST = 6, 40
+EARLIEST, LAST = 4, 24
 """Observations between which a trick may show first: something is seen before it, and after."""
 
 JUMP_M = 0.35

@@ -95,10 +95,13 @@ def test_with_everything_seen_the_latent_is_that_of_state(eyes: HoldPerception) 
 def test_surprise_is_one_where_errors_are_the_usual(eyes: HoldPerception) -> None:
     seen = observed([[1.0, 2.0, 0.5, 0.0]] * 2, ALL, first=True)
     latent = look(eyes, seen).latent
-    usual = eyes.usual(latent + 1.0, torch.ones(2)).exp().sqrt()
-    off = torch.stack((torch.ones(4), 3 * torch.ones(4)))
-    percept = look(eyes, seen, Forecast(latent + off * usual, torch.ones(2), torch.zeros(2)))
-    torch.testing.assert_close(percept.surprise, torch.tensor([1.0, 9.0]))
+    off = torch.stack((torch.ones(4), -3 * torch.ones(4)))
+    percept = look(eyes, seen, Forecast(latent + off, torch.ones(2), torch.zeros(2)))
+    torch.testing.assert_close(percept.surprise, torch.tensor([1.0, 3.0]))
+    with torch.no_grad():
+        eyes.usual.network[-1].bias.fill_(2.0).log_()
+    percept = look(eyes, seen, Forecast(latent + off, torch.ones(2), torch.zeros(2)))
+    torch.testing.assert_close(percept.surprise, torch.tensor([0.5, 1.5]))
 
 
 def test_usual_errors_are_learned(eyes: HoldPerception) -> None:
