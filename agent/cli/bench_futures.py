@@ -6,15 +6,19 @@ import argparse
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from agent.cli.common import Figure, configure, figure, say, write_figures
+from agent.config.build import Blueprint
 from agent.core.errors import InputError
 from agent.evaluate.episodes import trials_of
 from agent.evaluate.statistics import mean, proportion
 from agent.record.files import write_whole
 from agent.report.futures import picture
-from agent.train.futures import Fans, approach, coverage, fan, learned, variant
-from agent.train.progress import silent
+from agent.train.course import course_of
+from agent.train.futures import Fans, approach, coverage, fan, variant
+from agent.train.progress import Figures, silent
+from agent.train.understanding import understand
 
 EPISODES = 200
 SEEDS = 3
@@ -52,7 +56,7 @@ def main(options: argparse.Namespace) -> int:
     for seed in trained:
         config = found.config.model_copy(update={"seed": seed})
         for name, changes in (("with_z", {}), ("without_z", {"use": None})):
-            tensors, figures = learned(variant(config, **changes), silent())
+            tensors, figures = _learned(variant(config, **changes))
             wide = {"draws": DRAWS} if name == "with_z" else changes
             fans[name].append(fan(variant(config, **wide), tensors, forks))
             for key in ("information_z", "predictability", "effective_rank"):
@@ -72,6 +76,12 @@ def main(options: argparse.Namespace) -> int:
         say(f"wrote {options.out}")
     write_figures(options, found, trained, written)
     return 0
+
+
+def _learned(found: Blueprint) -> tuple[dict[str, Tensor], Figures]:
+    """Return weights and figures after the first stages of training, readouts included."""
+    understood = understand(found, course_of(found), silent())
+    return understood.mind.tensors(), understood.figures
 
 
 def _figures(name: str, fans: list[Fans], tolerance_m: float) -> dict[str, Figure]:

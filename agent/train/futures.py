@@ -14,14 +14,9 @@ import torch
 from torch import Tensor
 
 from agent.config.build import Blueprint, Tensors, blueprint
-from agent.config.schema import AgentConfig, validate
+from agent.config.schema import AgentConfig
 from agent.core.messages import Action
 from agent.evaluate.episodes import trials_of
-from agent.train.course import Course
-from agent.train.explore import explorer_batch
-from agent.train.progress import Figures, Ledger
-from agent.train.stages import explore, fit_readouts, learn_world
-from modules.world_model.learn import Learner
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,27 +43,6 @@ def variant(config: AgentConfig, **changes: Any) -> Blueprint:
     if latent.get("use") is not None:
         model["latent_variable"] = latent
     return blueprint(config.model_copy(update={"world_model": model}))
-
-
-def learned(found: Blueprint, ledger: Ledger) -> tuple[dict[str, Tensor], Figures]:
-    """Return weights and figures after the first stages of training, readouts included."""
-    course: Course = validate(Course, found.config.train, "train")
-    seed = found.config.seed
-    world = found.world(explorer_batch(course.explore))
-    try:
-        dataset = explore(course.explore, world, seed * course.explore.episodes, ledger)
-    finally:
-        world.close()
-    mind = found.assemble()
-    objectives = [c.build(mind.site) for c in found.objectives]
-    learner = Learner(course.learner, mind.perception, mind.world_model, objectives, seed)
-    figures = learn_world(learner, dataset, course.readouts.horizon, ledger)
-    mind.perception.requires_grad_(False)
-    mind.world_model.requires_grad_(False)
-    fit_readouts(
-        mind.readouts, mind.perception, mind.world_model, dataset, course.readouts, ledger, seed
-    )
-    return mind.tensors(), figures
 
 
 def approach(world: Any, seeds: Sequence[int], horizon: int) -> Forks:

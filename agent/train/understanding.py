@@ -23,19 +23,18 @@ from agent.train import videos
 from agent.train.augment import Shuffled
 from agent.train.dataset import Dataset
 from agent.train.explore import Explorer, explorer_batch
-from agent.train.given import given
-from agent.train.progress import Figures, Ledger, descend, silent
-from agent.train.recall import encoded, recalling
-from agent.train.stages import (
+from agent.train.fitting import (
     Completing,
     Fit,
     Holding,
-    explore,
     fit_completion,
     fit_readouts,
     fit_surprise,
-    learn_world,
 )
+from agent.train.given import given
+from agent.train.progress import Figures, Ledger, descend, silent
+from agent.train.recall import encoded, recalling
+from agent.train.stages import explore, learn_world
 from modules.world_model.learn import Learner
 
 

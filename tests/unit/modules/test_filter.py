@@ -12,8 +12,8 @@ from agent.core.messages import Directive, Forecast, Observation, Percept
 from agent.core.protocols import Site
 from agent.core.spec import Channel, Layout
 from agent.train.dataset import Dataset
+from agent.train.fitting import Completing, Fit, fit_completion
 from agent.train.progress import Figures, Ledger, State, silent
-from agent.train.stages import Completing, Fit, fit_completion
 from modules.perception.filter import FilterPerception
 from modules.perception.state import StatePerception
 from modules.world_model.jepa import JEPA

@@ -12,8 +12,8 @@ from agent.core.protocols import Site
 from agent.core.spec import Channel, Layout
 from agent.train.augment import Shuffled
 from agent.train.dataset import Dataset
+from agent.train.fitting import Fit, Holding, fit_surprise
 from agent.train.progress import silent
-from agent.train.stages import Fit, Holding, fit_surprise
 from modules.perception.hold import HoldPerception
 from modules.perception.state import StatePerception
 from modules.world_model.jepa import JEPA
