@@ -9,10 +9,12 @@ from agent.config import schema
 from agent.config.build import Mind
 from agent.core.errors import InputError
 from agent.train.compatible import KINDS, SEED, energy, explored, horizons, pairs, surfaces
+from agent.train.course import course_of
 from agent.train.dataset import Dataset
 from agent.train.explore import Explorer
-from agent.train.futures import Fans, approach, coverage, fan, learned, variant
+from agent.train.futures import Fans, approach, coverage, fan, variant
 from agent.train.progress import silent
+from agent.train.understanding import understand
 from tests.tiny import ROOT
 
 LEAD = ROOT / "configs" / "lead.yaml"
@@ -50,7 +52,9 @@ def test_a_bench_trains_with_and_without_z_and_looks_from_before_the_fork() -> N
     assert forks.before.shape == (4, 9)
     assert bool(((forks.before[:, 0] + forks.before[:, 4]) <= -0.3).all())
     for found, futures in ((variant(config, draws=6), 12), (without, 2)):
-        tensors, figures = learned(variant(config) if futures == 12 else without, silent())
+        trained = variant(config) if futures == 12 else without
+        understood = understand(trained, course_of(trained), silent())
+        tensors, figures = understood.mind.tensors(), understood.figures
         fans = fan(found, tensors, forks)
         assert fans.imagined.shape == (futures, 4, 12, 2)
         assert fans.true.shape == (4, 12, 2)
