@@ -95,7 +95,7 @@ class Layout:
         return torch.tensor(low), torch.tensor(high)
 
     def describe(self) -> str:
-        """Return `name[size] unit, ...`, the form used in mismatch tables; images with their shape."""
+        """Return `name[size] unit, ...`, as mismatch tables show it; images with their shape."""
         sizes = {c.name: "x".join(map(str, c.shape)) or str(c.size) for c in self.channels}
         return ", ".join(f"{c.name}[{sizes[c.name]}] {c.unit}" for c in self.channels) or "nothing"
 
