@@ -53,8 +53,8 @@ bench: $(READY)  ## measure what docs/results/ holds (about a quarter of an hour
 	$(BIN)/python run_agent.py bench foresight configs/reach.yaml --json docs/results/foresight.json \
 	  --out docs/results/foresight.svg
 
-results: $(READY)  ## write README's results table from docs/results/
-	$(BIN)/python -c 'from agent.report.results import fill; fill()'
+results: $(READY)  ## write the tables of README and the guide from docs/results/
+	$(BIN)/python -c 'from agent.report import recipes, results; results.fill(); recipes.fill()'
 
 clean:  ## remove the environment and all runs
 	rm -rf $(VENV) runs

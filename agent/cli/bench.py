@@ -27,7 +27,7 @@ from agent.core.spec import Layout, compile_check, specs_of
 SIZES = {"B": 1, "Z": 24, "A": 2, "O": 8, "S": 5, "G": 2, "T": 4, "R": 3, "N": 4}
 HORIZON = 12
 TICKS = 5000
-BENCHES = ("tick", "foresight", "pixels")
+BENCHES = ("tick", "foresight", "objectives", "learning", "pixels")
 
 
 def main(options: argparse.Namespace) -> int:

@@ -19,7 +19,7 @@ COMMANDS: dict[str, str] = {
     "eval": "measure success, violations and latency over episodes and training seeds",
     "check": "validate config and wiring; print graph and schedule; write wiring.svg",
     "report": "write the report of a run folder again",
-    "bench": "measure a tick's bookkeeping (`bench tick`), or a model's foresight",
+    "bench": "measure: `bench tick`, `foresight`, `objectives` or `learning`",
     "doctor": "say what is installed, what is missing and what to type",
     "list": "list every module, term, guardrail and world",
 }

@@ -19,7 +19,9 @@ from agent.config import schema
 from agent.config.build import Blueprint
 from agent.core.errors import InputError
 from agent.record import checkpoint
-from agent.train.course import Trained, train
+from agent.report.training import write_training
+from agent.train.course import Trained, course_of, train
+from agent.train.examine import examine
 from agent.train.progress import Figures, Ledger, State
 
 SAVE_EVERY_S = 20.0
@@ -69,7 +71,16 @@ def main(options: argparse.Namespace) -> int:
     say(f"wrote {target} (SHA-256 {fingerprint[:12]}) in {seconds:.0f} s")
     figures = {name: figure(value) for name, value in trained.figures.items()}
     write_figures(options, found, [found.config.seed], figures)
+    say(f"wrote {_page(found, folder, trained)}")
     return 0
+
+
+def _page(found: Blueprint, folder: Path, trained: Trained) -> Path:
+    """Write the page about a training into its folder."""
+    mind = found.assemble(trained.tensors)
+    seen = examine(mind, trained.dataset, course_of(found).readouts.horizon)
+    name = f"{found.config.name}, seed {found.config.seed}"
+    return write_training(folder, name, trained.figures, seen, mind.site.rate_hz)
 
 
 def _make(folder: Path) -> None:

@@ -39,3 +39,17 @@ def mean(values: ArrayLike, confidence: float = 0.95, resamples: int = 2000) -> 
     tail = (1 - confidence) / 2
     low, high = np.quantile(means, [tail, 1 - tail])
     return float(sample.mean()), float(low), float(high)
+
+
+def student(values: ArrayLike, confidence: float = 0.95) -> Interval:
+    """Return the mean of a few values, such as training seeds, and its Student-t interval.
+
+    Without bounds (nan) of fewer than two values.
+    """
+    from scipy import stats
+
+    sample = np.asarray(values, dtype=np.float64).ravel()
+    if sample.size < 2:
+        return float(sample.mean()) if sample.size else math.nan, math.nan, math.nan
+    half = stats.sem(sample) * stats.t.ppf(0.5 + confidence / 2, sample.size - 1)
+    return float(sample.mean()), float(sample.mean() - half), float(sample.mean() + half)

@@ -36,9 +36,15 @@ def jobs(config: AgentConfig, weights: Path, seeds: Sequence[int], reference: bo
     ]
 
 
+def cores() -> int:
+    """Return how many processor cores this process may use."""
+    able = getattr(os, "sched_getaffinity", None)
+    return len(able(0)) if able else os.cpu_count() or 1
+
+
 def carry_out(work: Sequence[Job]) -> Iterator[tuple[Job, Outcome]]:
     """Yield each job with its outcome, in order, whatever the number of cores."""
-    count = min(os.cpu_count() or 1, len(work))
+    count = min(cores(), len(work))
     if count <= 1:
         yield from ((job, live_through(job)) for job in work)
         return

@@ -15,7 +15,7 @@ from agent.record.playback import Record, read
 from agent.report import plots
 from agent.report.card import badge, facts, highlights
 from agent.report.foresight import foresight, surprise
-from agent.report.page import CSS, figure, section, table
+from agent.report.page import document, figure, section, table
 from agent.report.refused import Moment, moment, straight
 from agent.report.series import Disc, Life, Limit, PathReader, limits, live_through, refusals
 
@@ -57,14 +57,8 @@ def write_report(
             _papers(record),
         ]
     )
-    title = html.escape(f"Housecat run {folder.name}")
-    page = (
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
-        f'<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<style>{CSS}</style></head><body><main>{body}</main></body></html>\n"
-    )
     path = folder / "report.html"
-    write_whole(path, page)
+    write_whole(path, document(f"Housecat run {folder.name}", body))
     return path
 
 

@@ -72,3 +72,13 @@ def table(lines: Iterable[tuple[str, str]]) -> str:
         for name, value in lines
     )
     return f"<table>{rows}</table>"
+
+
+def document(title: str, body: str) -> str:
+    """Return a whole page around `body`, which is HTML; it refers to nothing outside."""
+    return (
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        f"<title>{html.escape(title)}</title>"
+        f'<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<style>{CSS}</style></head><body><main>{body}</main></body></html>\n"
+    )

@@ -24,12 +24,20 @@ def fill(readme: Path = Path("README.md"), folder: Path = Path("docs/results")) 
 
     Raises InputError if `readme` has no markers.
     """
-    text = readme.read_text(encoding="utf-8")
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise InputError(f"results: expected {BEGIN} ... {END} in {readme}; put them back")
-    readme.write_text(f"{before}{BEGIN}\n{render(folder)}{END}{after}", encoding="utf-8")
+    between(readme, "results", render(folder))
+
+
+def between(page: Path, mark: str, text: str) -> None:
+    """Put `text` between the markers `<!-- mark -->` and `<!-- /mark -->` of a page.
+
+    Raises InputError if the page has no such markers.
+    """
+    begin, end = f"<!-- {mark} -->", f"<!-- /{mark} -->"
+    before, found, rest = page.read_text(encoding="utf-8").partition(begin)
+    _, closed, after = rest.partition(end)
+    if not found or not closed:
+        raise InputError(f"results: expected {begin} ... {end} in {page}; put them back")
+    page.write_text(f"{before}{begin}\n{text}{end}{after}", encoding="utf-8")
 
 
 def render(folder: Path) -> str:
@@ -43,7 +51,7 @@ def render(folder: Path) -> str:
     named = (EVAL, REACTIVE, BENCH, *TRAINED, PIXELS, PIXELS_TRAINED)
     names = [name for name in named if name in found]
     lines += ["", "Each command, and the machine it ran on:", ""]
-    lines += [f"- `{found[name]['command']}`: {_where(found[name])}" for name in names]
+    lines += [f"- `{found[name]['command']}`: {where(found[name])}" for name in names]
     return "\n".join(lines) + "\n"
 
 
@@ -150,7 +158,8 @@ def _exact(figure: Mapping[str, Any]) -> str:
     return f"{figure['value']:.3f}"
 
 
-def _where(whole: Mapping[str, Any]) -> str:
+def where(whole: Mapping[str, Any]) -> str:
+    """Return the machine that a file's figures were measured on."""
     machine = whole["machine"]
     cpu = re.sub(r"\s+", " ", re.sub(r"\((R|TM)\)", "", str(machine["cpu"])))
     return f"{cpu}, {machine['cores']} cores, {machine['torch_threads']} thread, no GPU used"

@@ -56,10 +56,29 @@ class Course(Settings):
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """Weights and margins by checkpoint name, and the figures of every stage."""
+    """Weights and margins by checkpoint name, the figures of every stage, and what was explored."""
 
     tensors: dict[str, Tensor]
     figures: Figures
+    dataset: Dataset
+
+
+@dataclass(frozen=True, slots=True)
+class Understanding:
+    """What watching gave: a mind whose percepts, world model and readouts are trained and frozen.
+
+    `figures` are those of the stages so far; `dataset` is what was watched.
+    """
+
+    mind: Mind
+    dataset: Dataset
+    figures: Figures
+
+
+def course_of(blueprint: Blueprint) -> Course:
+    """Return the settings of training. Raises InputError if the section `train` does not fit."""
+    course: Course = validate(Course, blueprint.config.train, "train")
+    return course
 
 
 def train(blueprint: Blueprint, ledger: Ledger) -> Trained:
@@ -67,8 +86,30 @@ def train(blueprint: Blueprint, ledger: Ledger) -> Trained:
 
     Raises InputError if the config's `train` section does not fit.
     """
-    course: Course = validate(Course, blueprint.config.train, "train")
+    course = course_of(blueprint)
     seed, begin, busy = blueprint.config.seed, time.monotonic(), time.process_time()
+    understood = understand(blueprint, course, ledger)
+    mind, dataset, figures = understood.mind, understood.dataset, understood.figures
+    perception = recalling(mind.perception, mind.site.sensors)
+    figures |= {
+        f"critic.{k}": v
+        for k, v in fit_critic(
+            mind.critic, mind.memory, perception, dataset, _intrinsic(mind), ledger, seed
+        ).items()
+    }
+    mind = watchful(blueprint, mind, course, dataset)
+    figures |= _imagined_stages(blueprint, mind, course, dataset, ledger, seed)
+    tensors, measured, gathered = _calibrated(blueprint, mind.tensors(), course, dataset, ledger)
+    figures |= {f"calibrate.{k}": v for k, v in measured.items()}
+    figures["transitions"] = float(dataset.transitions + gathered)
+    figures["train_s"] = time.monotonic() - begin
+    figures["train_cpu_s"] = time.process_time() - busy
+    return Trained(tensors, figures, dataset)
+
+
+def understand(blueprint: Blueprint, course: Course, ledger: Ledger) -> Understanding:
+    """Explore, and learn percepts, world model and readouts: all that needs no judgement."""
+    seed = blueprint.config.seed
     world = blueprint.world(explorer_batch(course.explore))
     figures: Figures = {}
     try:
@@ -92,21 +133,13 @@ def train(blueprint: Blueprint, ledger: Ledger) -> Trained:
     )
     figures |= {f"rms.{name}": error for name, error in errors.items()}
     figures |= _probe_scores(mind, dataset)
-    figures |= {
-        f"critic.{k}": v
-        for k, v in fit_critic(
-            mind.critic, mind.memory, perception, dataset, _intrinsic(mind), ledger, seed
-        ).items()
-    }
+    return Understanding(mind, dataset, figures)
+
+
+def watchful(blueprint: Blueprint, mind: Mind, course: Course, dataset: Dataset) -> Mind:
+    """Return `mind`, assembled anew, planning under margins that held-out exploration suggests."""
     mind = blueprint.assemble(mind.tensors())
-    mind = blueprint.assemble(mind.tensors() | _provisional(mind, course, dataset))
-    figures |= _imagined_stages(blueprint, mind, course, dataset, ledger, seed)
-    tensors, measured, gathered = _calibrated(blueprint, mind.tensors(), course, dataset, ledger)
-    figures |= {f"calibrate.{k}": v for k, v in measured.items()}
-    figures["transitions"] = float(dataset.transitions + gathered)
-    figures["train_s"] = time.monotonic() - begin
-    figures["train_cpu_s"] = time.process_time() - busy
-    return Trained(tensors, figures)
+    return blueprint.assemble(mind.tensors() | _provisional(mind, course, dataset))
 
 
 def _provisional(mind: Mind, course: Course, dataset: Dataset) -> dict[str, Tensor]:

@@ -38,6 +38,12 @@ def collapse(latents: Tensor) -> dict[str, float]:
 
 
 @torch.no_grad()
+def deviations(latents: Tensor) -> dict[str, float]:
+    """Return the deviation of every dimension of latents [n Z], as `deviation.i`."""
+    return {f"deviation.{i}": float(d) for i, d in enumerate(latents.std(dim=0))}
+
+
+@torch.no_grad()
 def criteria(latents: Tensor, predicted: Tensor) -> dict[str, float]:
     """Return the four criteria for latents [n L+1 Z] and predictions [n L Z] of all but the first.
 

@@ -16,7 +16,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from agent.core.settings import Settings
-from modules.world_model.diagnosis import collapse, collapsed, criteria
+from modules.world_model.diagnosis import collapse, collapsed, criteria, deviations
 from modules.world_model.jepa import JEPA
 from modules.world_model.views import Objective, Views
 
@@ -131,6 +131,7 @@ class Learner(nn.Module):
         if index % COLLAPSE_EVERY == 0 and math.isfinite(figures["loss"]):
             latents = views.latents.detach()
             figures |= collapse(latents[:, 0]) | criteria(latents, views.predicted)
+            figures |= deviations(latents[:, 0])
         return figures
 
     @torch.no_grad()

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 import torch
 
+from agent.cli import bench_learning
 from agent.cli.main import main
 from agent.config import schema
 from agent.config.build import blueprint
@@ -113,6 +114,39 @@ def test_bench_foresight(weights: Path, folder: Path) -> None:
         assert found[name]["value"] > 0
     assert found["plans"]["value"] == 4 * 6
     assert (folder / "f.svg").read_text().startswith("<svg")
+
+
+def test_bench_objectives_keeps_what_it_measured(folder: Path) -> None:
+    lab = folder / "lab"
+    lab.mkdir()
+    (lab / "reach.yaml").write_text(
+        f"extends: {REACH}\ncost: {{use: composite, anticipation: 0.0}}\n"
+        "terms:\n  - {use: distance, quantity: fingertip}\n"
+        "train: {explore: {episodes: 32, ticks: 48}, learner: {steps: 40},"
+        " readouts: {steps: 20, horizon: 20}}\neval: {ticks: 3}\n"
+    )
+    (lab / "recipes.yaml").write_text("none: {objectives: [{use: prediction}, {use: none}]}\n")
+    words = ["bench", "objectives", str(lab / "reach.yaml"), "--episodes", "2", "--seed", "5"]
+    assert main([*words, "--json", "o.json"]) == 0
+    found = figures(folder / "o.json")
+    for name in ("effective_rank", "probe_r2.fingertip", "latent_error.20", "learn_cpu_s"):
+        assert found[f"none.{name}"]["value"] is not None
+    assert found["none.success"]["n"] == 2
+    (kept,) = (folder / "runs" / "objectives-reach").glob("none-seed5.json")
+    told = json.loads(kept.read_text())
+    told["figures"]["effective_rank"] = 7.0
+    kept.write_text(json.dumps(told))
+    assert main([*words, "--json", "again.json"]) == 0
+    assert figures(folder / "again.json")["none.effective_rank"]["value"] == 7.0
+
+
+def test_bench_learning(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bench_learning, "BLOCK", 2)
+    monkeypatch.setattr(bench_learning, "ROUNDS", 2)
+    assert main(["bench", "learning", str(REACH), "--json", "l.json"]) == 0
+    found = figures(folder / "l.json")
+    assert found["learning.ratio"]["value"] > 0
+    assert found["learning.ratio"]["n"] == 2
 
 
 def test_list_and_doctor(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

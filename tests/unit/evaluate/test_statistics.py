@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from agent.evaluate.statistics import mean, proportion
+from agent.evaluate.statistics import mean, proportion, student
 
 
 @pytest.mark.parametrize(
@@ -61,3 +61,21 @@ def test_the_bootstrap_is_deterministic_and_covers() -> None:
 def test_the_bootstrap_of_little() -> None:
     assert mean([4.0]) == (4.0, 4.0, 4.0)
     assert all(math.isnan(v) for v in mean([]))
+
+
+def test_student_against_a_published_value() -> None:
+    # t(0.975, 2) = 4.303: any table of Student's distribution.
+    value, low, high = student([1.0, 2.0, 3.0])
+    half = 4.3027 / math.sqrt(3)
+    assert (value, low, high) == (
+        2.0,
+        pytest.approx(2 - half, abs=1e-3),
+        pytest.approx(2 + half, abs=1e-3),
+    )
+
+
+def test_one_seed_has_no_interval() -> None:
+    value, low, high = student([4.0])
+    assert value == 4.0
+    assert math.isnan(low)
+    assert math.isnan(high)

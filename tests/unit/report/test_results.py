@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from agent.core.errors import InputError
+from agent.report import recipes
 from agent.report.results import BEGIN, END, fill, render
 from tests.tiny import ROOT
 
@@ -80,3 +81,39 @@ def test_fill_needs_its_markers(folder: Path) -> None:
     readme.write_text("nothing\n", encoding="utf-8")
     with pytest.raises(InputError, match="expected <!-- results -->"):
         fill(readme, folder)
+
+
+def recipe(folder: Path, name: str, **values: float) -> None:
+    whole = {
+        "command": "python run_agent.py bench objectives x.yaml",
+        "machine": MACHINE,
+        "seeds": [0, 1],
+        "figures": {
+            f"{kind}.{k}": figure(v, v - 0.1, v + 0.1, 200 if k == "success" else 2)
+            for kind, extra in (("plain", 0.0), ("flat", 1.0))
+            for k, v in {**values, "collapsed": extra}.items()
+        },
+    }
+    (folder / f"objectives-{name}.json").write_text(json.dumps(whole), encoding="utf-8")
+
+
+def test_the_guide_holds_the_rendering_of_every_recipe_table() -> None:
+    text = (ROOT / recipes.GUIDE).read_text("utf-8")
+    for path in (ROOT / "docs" / "results").glob("objectives-*.json"):
+        table = text.partition(f"<!-- {path.stem} -->\n")[2].partition(f"<!-- /{path.stem} -->")[0]
+        assert table == recipes.render(path), "run `make results`"
+
+
+def test_a_recipe_has_a_row_and_says_that_it_collapsed(folder: Path) -> None:
+    recipe(folder, "toy", success=0.5, effective_rank=3.25)
+    guide = folder / "guide.md"
+    guide.write_text("a\n<!-- objectives-toy -->\nold\n<!-- /objectives-toy -->\nb\n")
+    recipes.fill(guide, folder)
+    text = guide.read_text()
+    assert text.startswith("a\n")
+    assert text.endswith("-->\nb\n")
+    assert "old" not in text
+    assert "| plain | 3.25 ± 0.1 | not measured |" in text
+    assert "| flat (collapsed: 2 of 2) |" in text
+    assert "50 % [40, 60]" in text
+    assert "n = 200 episodes" in text
