@@ -72,7 +72,7 @@ bench: $(READY)  ## measure what docs/results/ holds (about half an hour)
 	  --json docs/results/exploration.json
 
 results: $(READY)  ## write the tables of README and the guide from docs/results/
-	$(BIN)/python -c 'from agent.report import recipes, results; results.fill(); recipes.fill()'
+	$(BIN)/python -c 'from agent.report import augmentations, recipes, results; results.fill(); recipes.fill(); augmentations.fill()'
 
 clean:  ## remove the environment and all runs
 	rm -rf $(VENV) runs

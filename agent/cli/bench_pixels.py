@@ -28,9 +28,10 @@ from agent.record.files import write_whole
 from agent.report.perceived import picture
 from agent.train.course import Course
 from agent.train.dataset import Dataset
+from agent.train.examine import linear_probes
 from agent.train.explore import explorer_batch
 from agent.train.images import Images
-from agent.train.probes import explained, kept, told_apart
+from agent.train.probes import explained, told_apart
 from agent.train.progress import Ledger
 from agent.train.recall import encoded
 from agent.train.stages import explore, learn_world
@@ -132,7 +133,7 @@ def _probed(mind: Mind, course: Course, seen: Seen) -> dict[str, Figure]:
         encode_s = _median_s(lambda: mind.perception.encode(values))
     figures = {"encode_us": figure(1e6 * encode_s / values[..., 0].numel(), n=DRAWS, unit="us")}
     known, held = encoded(seen.data, mind.perception, sensors).split()
-    for name, share in kept(known, held, sensors.scalars).items():
+    for name, share in linear_probes(mind, known, held).items():
         figures[f"linear_r2.{name}"] = figure(share, n=held.transitions)
     if seen.looks is not None:
         told = told_apart(known, held, sensors.scalars, seen.looks)

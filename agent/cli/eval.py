@@ -150,7 +150,7 @@ def _share(hits: Any) -> Figure:
 
 
 def _count(events: int, ticks: int) -> Figure:
-    _, low, high = proportion(events, ticks)
+    _, low, high = proportion(min(events, ticks), ticks)  # a tick can be two events
     return figure(events, low * ticks, high * ticks, ticks, "ticks")
 
 

@@ -95,8 +95,9 @@ class Layout:
         return torch.tensor(low), torch.tensor(high)
 
     def describe(self) -> str:
-        """Return `name[size] unit, ...`, the form used in mismatch tables."""
-        return ", ".join(f"{c.name}[{c.size}] {c.unit}" for c in self.channels) or "nothing"
+        """Return `name[size] unit, ...`, as mismatch tables show it; images with their shape."""
+        sizes = {c.name: "x".join(map(str, c.shape)) or str(c.size) for c in self.channels}
+        return ", ".join(f"{c.name}[{sizes[c.name]}] {c.unit}" for c in self.channels) or "nothing"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

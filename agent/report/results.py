@@ -12,6 +12,7 @@ from agent.core.errors import InputError
 
 BEGIN, END = "<!-- results -->", "<!-- /results -->"
 EVAL, REACTIVE, BENCH = "eval-reach", "eval-reach-mode1", "bench-tick"
+PIXELS, PIXELS_TRAINED = "eval-reach-pixels", "train-reach-pixels-seed0"
 TRAINED = tuple(f"train-reach-seed{seed}" for seed in range(3))
 
 Figures = Mapping[str, Mapping[str, Any]]
@@ -47,7 +48,8 @@ def render(folder: Path) -> str:
         return "No figures yet: `make bench`.\n"
     lines = ["| | value [95 % interval] | n |", "|---|---|---|"]
     lines += [f"| {what} | {value} | {n} |" for what, value, n in rows]
-    names = [name for name in (EVAL, REACTIVE, BENCH, *TRAINED) if name in found]
+    named = (EVAL, REACTIVE, BENCH, *TRAINED, PIXELS, PIXELS_TRAINED)
+    names = [name for name in named if name in found]
     lines += ["", "Each command, and the machine it ran on:", ""]
     lines += [f"- `{found[name]['command']}`: {where(found[name])}" for name in names]
     return "\n".join(lines) + "\n"
@@ -103,6 +105,23 @@ def _rows(found: Mapping[str, Figures]) -> Iterator[tuple[str, str, str]]:
         if values:
             shown = " / ".join(dict.fromkeys(form(v) for v in values))
             yield what, shown, f"{len(values)} training{'s' if len(values) > 1 else ''}"
+    yield from _of(
+        found.get(PIXELS, {}),
+        [
+            ("from pixels: goal reached, planning", "success", _share),
+            ("from pixels: ticks in contact or too fast", "true_violations", _events),
+            ("from pixels: tick, median", "tick_ms_p50", _number),
+        ],
+    )
+    yield from _of(
+        found.get(PIXELS_TRAINED, {}),
+        [
+            ("from pixels: training on one core", "train_cpu_s", lambda f: f"{f['value']:.0f} s"),
+            ("from pixels: transitions", "transitions", lambda f: f"{f['value']:,.0f}"),
+            ("from pixels: variance of position explained", "probe_r2.fingertip", _exact),
+            ("from pixels: variance of velocity explained", "probe_r2.joint_speed", _exact),
+        ],
+    )
     yield from _of(
         found.get(BENCH, {}), [("bookkeeping of a tick, median", "tick_overhead_us", _number)]
     )

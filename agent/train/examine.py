@@ -49,7 +49,7 @@ def spectrum(latents: Tensor) -> Tensor:
 
 @torch.no_grad()
 def linear_probes(mind: Mind, known: Dataset, held: Dataset, seed: int = 0) -> Figures:
-    """Return the held-out R² of a ridge regression from the latent to every sensor."""
+    """Return the held-out R² of a ridge regression from the latent to every scalar sensor."""
     generator = torch.Generator().manual_seed(seed)
     learned, _ = known.windows(4 * WINDOWS, 0, generator)
     tested, _ = held.windows(WINDOWS, 0, generator)

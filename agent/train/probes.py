@@ -1,4 +1,4 @@
-"""What a latent kept: linear probes of quantities and of identity, on held-out episodes.
+"""What a latent kept: how well quantities are read, and whether it tells who it is.
 
 Source: Alain, Bengio (2016), linear classifier probes.
 """
@@ -13,16 +13,6 @@ from agent.train.dataset import HELD_OUT, Dataset
 
 STRIDE = 3
 """Every third tick is probed: neighbours say nearly the same."""
-
-
-@torch.no_grad()
-def kept(known: Dataset, held: Dataset, layout: Layout) -> dict[str, float]:
-    """Return the held-out share of variance of each quantity that is linear in the latent.
-
-    Datasets carry latents behind the scalars of `layout` (`agent.train.recall`).
-    """
-    weights = _fitted(_latents(known, layout), _scalars(known, layout))
-    return explained(_latents(held, layout) @ weights, _scalars(held, layout), layout)
 
 
 def explained(read: Tensor, truth: Tensor, layout: Layout) -> dict[str, float]:
@@ -42,27 +32,19 @@ def explained(read: Tensor, truth: Tensor, layout: Layout) -> dict[str, float]:
 def told_apart(known: Dataset, held: Dataset, layout: Layout, who: Tensor) -> float:
     """Return the share of held-out ticks whose episode's class a linear probe tells.
 
+    Datasets carry latents behind the scalars of `layout` (`agent.train.recall`).
     `who` [N] are the classes, whole numbers from 0, of the episodes before they were split.
     """
     count = len(range(0, known.ticks + 1, STRIDE))
     out = torch.arange(len(who)) % HELD_OUT == HELD_OUT - 1
     classes, truth = (who[which].repeat_interleave(count) for which in (~out, out))
-    targets = torch.nn.functional.one_hot(classes).float()
-    guess = (_latents(held, layout) @ _fitted(_latents(known, layout), targets)).argmax(dim=1)
+    targets = torch.nn.functional.one_hot(classes).double()
+    weights = torch.linalg.lstsq(_latents(known, layout), targets).solution
+    guess = (_latents(held, layout) @ weights).argmax(dim=1)
     return float((guess == truth).float().mean())
-
-
-def _fitted(latents: Tensor, targets: Tensor) -> Tensor:
-    """Return the least-squares map of latents to targets."""
-    found: Tensor = torch.linalg.lstsq(latents.double(), targets.double()).solution
-    return found.float()
 
 
 def _latents(data: Dataset, layout: Layout) -> Tensor:
     """Return latents and a one, [n Z+1]."""
     latents = data.values[:, ::STRIDE, layout.size :].flatten(0, 1)
-    return torch.cat((latents, torch.ones(len(latents), 1)), dim=1)
-
-
-def _scalars(data: Dataset, layout: Layout) -> Tensor:
-    return data.values[:, ::STRIDE, : layout.size].flatten(0, 1)
+    return torch.cat((latents, torch.ones(len(latents), 1)), dim=1).double()

@@ -113,6 +113,12 @@ def test_a_file_extends_another_key_by_key(folder: Path) -> None:
     assert schema._extended(folder / "top.yaml") == {"a": {"x": 1, "y": 3}, "l": [9], "k": 1}
 
 
+def test_a_file_that_extends_another_may_leave_out_its_keys(folder: Path) -> None:
+    (folder / "base.yaml").write_text("a: {x: 1, y: 2}\nb: 3")
+    (folder / "top.yaml").write_text("extends: base.yaml\na: {x: null}\nb: null\nc: null")
+    assert schema._extended(folder / "top.yaml") == {"a": {"y": 2}}
+
+
 def test_a_circle_of_extends_is_refused(folder: Path) -> None:
     (folder / "a.yaml").write_text("extends: b.yaml")
     (folder / "b.yaml").write_text("extends: a.yaml")

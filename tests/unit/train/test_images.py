@@ -10,6 +10,7 @@ import torch
 from agent.config import schema
 from agent.config.build import Blueprint, blueprint
 from agent.core.spec import Channel, Layout
+from agent.train import examine
 from agent.train.course import train
 from agent.train.dataset import Dataset
 from agent.train.explore import Explorer
@@ -132,7 +133,9 @@ def test_without_images_nothing_stands_between() -> None:
     assert recalling("perception", layout) == "perception"  # type: ignore[arg-type]
 
 
-def test_an_agent_learns_from_pixels_and_reads_scalars(seen: Blueprint, folder: Path) -> None:
+def test_an_agent_learns_from_pixels_and_reads_scalars(
+    seen: Blueprint, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     kept: dict[str, tuple[State, Figures]] = {}
     trained = train(seen, disk(folder, kept))
     scalars = {c.name for c in seen.singles["world"].kind.sensors.scalars.channels}
@@ -141,6 +144,10 @@ def test_an_agent_learns_from_pixels_and_reads_scalars(seen: Blueprint, folder: 
     assert trained.figures["transitions"] > 20 * 26
     mind = seen.assemble(trained.tensors)
     assert set(mind.readouts.layout.names) == scalars
+    monkeypatch.setattr(examine, "MAPPED", 40)
+    looked = examine.examine(mind, trained.dataset, 6)
+    assert set(looked.linear_r2) == scalars
+    assert all(len(strip.seen) == 8 for strip in looked.strips)
     again = train(seen, silent_with(kept, folder))
     assert all(torch.equal(v, again.tensors[k]) for k, v in trained.tensors.items())
 
