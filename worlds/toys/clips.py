@@ -54,7 +54,7 @@ class Life:
 
     motion: Array
     seen: NDArray[np.bool_]
-    hidden: Callable[[Array], NDArray[np.bool_]]
+    hidden: Callable[[Array], Array]
 
     def kicks(self) -> Array:
         """Return what gravity does not explain of the change of velocity, [T 2 2] (m/s)."""
@@ -87,6 +87,8 @@ class Stage(Toys):
         for row, trick in enumerate(self._tricks):
             if trick is not None and trick.tick == len(self._past):
                 self._perform(row, trick)
+            elif trick is not None and self.veil[row].any():
+                self._remove(row, trick.toy)
         return super().step(action)
 
     def lives(self) -> list[Life]:
@@ -98,7 +100,7 @@ class Stage(Toys):
     def _observe(self, first: bool) -> Observation:
         observation = super()._observe(first)
         seen = observation.valid.numpy()[:, :: len(self.sensors.channels) // len(TOYS)]
-        motion = np.where(self.gone[..., None], np.nan, self.motion)
+        motion = np.where(self.veil[..., None] == 1.0, np.nan, self.motion)
         self._past.append((motion, seen.copy()))
         return observation
 
@@ -107,9 +109,10 @@ class Stage(Toys):
         place = slice(1 + 2 * toy, 3 + 2 * toy)
         if trick.kind == "teleport":
             self.simulation.state[row, place] = trick.aim
-        elif trick.kind in ("vanish", "withhold"):
-            self.gone[row, toy] = True
-            self.simulation.models[row] = self._ghosts[toy]
+        elif trick.kind == "vanish":
+            self.veil[row, toy] = 0.5
+        elif trick.kind == "withhold":
+            self._remove(row, toy)
         elif trick.kind == "pass_through":
             self.simulation.models[row] = self._ghosts[toy]
         elif trick.kind == "float":
@@ -117,6 +120,11 @@ class Stage(Toys):
             self.simulation.state[row, 1 + nq + 2 * toy + 1] = 0.0
         else:
             self.colours[row, toy] = trick.aim
+
+    def _remove(self, row: int, toy: int) -> None:
+        """Let a toy be nowhere: out of sight, and in nobody's way."""
+        self.veil[row, toy] = 1.0
+        self.simulation.models[row] = self._ghosts[toy]
 
 
 def trick(kind: str, seed: int, life: Life) -> Trick | None:
@@ -146,7 +154,10 @@ def _teleport(rng: np.random.Generator, life: Life, t: int, toy: int) -> Array |
 
 
 def _vanish(rng: np.random.Generator, life: Life, t: int, toy: int) -> Array | None:
-    """In sight, and 10 cm or more from where the screen could have hidden it."""
+    """In sight, and 10 cm or more from where the screen would have hidden any of it.
+
+    It goes as toys go behind the screen, half of it a tick before the rest, but there is no screen.
+    """
     where = life.motion[t - 1 : t + 3, toy, :2]
     around = where[:, None] + 0.1 * np.array([[-1, 0], [1, 0], [0, -1], [0, 1], [0, 0]])
     away = not life.hidden(around).any()
@@ -165,7 +176,7 @@ def _pass_through(rng: np.random.Generator, life: Life, t: int, toy: int) -> Arr
     place, speed = life.motion[t - 1, toy, :2], life.motion[t - 1, toy, 2:]
     ahead = np.arange(1, 5)[:, None] / RATE_HZ
     path = place + speed * ahead + 0.5 * RATE_HZ * GRAVITY * ahead**2
-    seen = life.seen[t - 1, toy] and not life.hidden(path).any()
+    seen = life.seen[t - 1, toy] and not (life.hidden(path) == 1.0).any()
     return np.zeros(0) if seen and kick >= IMPACT_M_S else None
 
 
@@ -175,7 +186,7 @@ def _float(rng: np.random.Generator, life: Life, t: int, toy: int) -> Array | No
     falling = life.motion[t - 1, toy, 3] < -FALL_M_S
     here = life.motion[t - 1, toy, :2]
     drift = here + np.outer(np.arange(5) / RATE_HZ, [life.motion[t - 1, toy, 2], 0.0])
-    seen = life.seen[t - 1 : t + 4, toy].all() and not life.hidden(drift).any()
+    seen = life.seen[t - 1 : t + 4, toy].all() and not (life.hidden(drift) == 1.0).any()
     return np.zeros(0) if free and falling and seen else None
 
 

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from pydantic import Field
 
 from agent.core.messages import Action, Observation
@@ -43,10 +42,10 @@ class Toys:
     """Two toys in a room seen from the side, at 25 Hz, watched only: there are no actuators.
 
     Sensors of each toy: position (m) and velocity (m/s), both x to the right and z up, its colour
-    (red, green, blue, each 0 to 1), whether it is in sight (1 or 0), and for how long it has not
-    been (s). While a toy is behind the screen the first three read 0 and say that they are not
-    valid. Where floor, walls, shelf, block and screen stand is shown by no sensor. The world has no
-    goal.
+    (red, green, blue, each 0 to 1), how much of it is in sight (0 to 1), and for how long nothing
+    of it has been (s). While a toy is behind the screen the first three read 0 and say that they
+    are not valid. Where floor, walls, shelf, block and screen stand is shown by no sensor. The
+    world has no goal.
     """
 
     class Config(Settings):
@@ -69,8 +68,9 @@ class Toys:
         self._columns = np.array([sensor_columns(self.model, row) for row in names])
         screen = self.model.geom("screen")
         self._screen = screen.pos[[0, 2]], screen.size[[0, 2]]
-        self.gone: NDArray[np.bool_] = np.zeros((batch, len(TOYS)), dtype=np.bool_)
-        """Toys [B 2] that are nowhere to be seen. Physics never sets it; `clips` does."""
+        self._radius = float(self.model.geom(TOYS[0]).size[0])
+        self.veil = np.zeros((batch, len(TOYS)))
+        """How much of each toy is hidden by nothing at all, [B 2]: only `clips` sets it."""
         self.reset(range(batch))
 
     def reset(self, seeds: Sequence[int]) -> Observation:
@@ -79,7 +79,7 @@ class Toys:
         self.simulation.place(np.stack([p for p, _ in starts]), np.stack([v for _, v in starts]))
         self._lamps = [np.random.default_rng((seed, LAMP_STREAM)) for seed in seeds]
         self.colours = np.stack([g.uniform(size=(len(TOYS), 3)) for g in self._lamps])
-        self.gone[:] = False
+        self.veil[:] = 0.0
         self._unseen = np.zeros((self.batch, len(TOYS)))
         return self._observe(first=True)
 
@@ -101,17 +101,19 @@ class Toys:
         """Position (m) and velocity (m/s) of every toy, in sight or not: x, z, vx, vz, [B 2 4]."""
         return self.simulation.trace[:, -1][:, self._columns]
 
-    def hidden(self, positions: Array) -> NDArray[np.bool_]:
-        """Say of positions [..., 2] (m) whether they are behind the screen."""
+    def hidden(self, positions: Array) -> Array:
+        """Return how much of a toy at positions [..., 2] (m) is behind the screen, 0 to 1."""
         centre, half = self._screen
-        return (np.abs(positions - centre) < half).all(axis=-1)
+        inside = half + self._radius - np.abs(positions - centre)
+        return (inside / (2 * self._radius)).clip(0.0, 1.0).prod(axis=-1)
 
     def _observe(self, first: bool) -> Observation:
         motion = self.motion
-        seen = ~(self.gone | self.hidden(motion[..., :2]))
+        share = 1.0 - np.maximum(self.veil, self.hidden(motion[..., :2]))
+        seen = share > 0.0
         self._unseen = np.where(seen, 0.0, self._unseen + 1.0 / RATE_HZ)
         shown = np.concatenate([motion, self.colours], axis=-1) * seen[..., None]
-        values = np.concatenate([shown, seen[..., None], self._unseen[..., None]], axis=-1)
+        values = np.concatenate([shown, share[..., None], self._unseen[..., None]], axis=-1)
         always = np.ones_like(seen)
         valid = np.stack([seen, seen, seen, always, always], axis=-1)
         return Observation(
@@ -138,7 +140,7 @@ def _draw(rng: np.random.Generator) -> tuple[Array, Array]:
     """
     way = rng.integers(4)
     if way == 0:
-        place = np.array([rng.choice([rng.uniform(-0.9, -0.25), rng.uniform(0.45, 0.6)]), 0.06])
+        place = np.array([rng.choice([rng.uniform(-0.9, -0.3), rng.uniform(0.45, 0.6)]), 0.06])
         return place, np.array([-np.sign(place[0]) * rng.uniform(0.5, 1.8), 0.0])
     if way == 1:
         place = np.array([rng.uniform(-0.92, -0.45), 0.59])
@@ -154,7 +156,7 @@ def clear(place: Array) -> bool:
     x, z = place
     at_shelf = x < -0.32 and 0.39 < z < 0.61
     at_block = 0.62 < x < 0.88 and z < 0.38
-    behind = -0.14 < x < 0.34 and z < 0.5
+    behind = -0.22 < x < 0.42 and z < 0.54
     return not (at_shelf or at_block or behind)
 
 
