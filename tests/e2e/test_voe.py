@@ -16,7 +16,7 @@ from tests.tiny import REACH, ROOT
 
 TOYS = ROOT / "configs" / "toys.yaml"
 TINY = [
-    "train={shuffled: [toy1_colour, toy2_colour], explore: {episodes: 32, ticks: 50},"
+    "train={shuffled: [toy_colour], explore: {episodes: 32, ticks: 50},"
     " learner: {steps: 40, objectives: [{use: prediction}, {use: vicreg}]}, surprise: {steps: 60},"
     " readouts: {steps: 30, horizon: 12}}",
 ]
@@ -79,8 +79,8 @@ def test_an_agent_that_only_watches_runs_and_reports(weights: Path, folder: Path
         (["voe", TOYS, "--episodes", "0"], r"voe --episodes: expected at least 1 pair, came 0"),
         (["eval", TOYS], r"eval: expected a config with a goal, came toys"),
         (
-            ["train", TOYS, *TINY, "train.shuffled=[toy1_color]"],
-            r"train\.shuffled: the world has no sensor 'toy1_color'; did you mean 'toy1_colour'\?",
+            ["train", TOYS, *TINY, "train.shuffled=[toy_color]"],
+            r"train\.shuffled: the world has no sensor 'toy_color'; did you mean 'toy_colour'\?",
         ),
     ],
 )

@@ -1,1 +1,1 @@
-"""Two toys in a room seen from the side: they fall, roll, collide, and pass behind a screen."""
+"""A toy in a room seen from the side: it falls, rolls, collides, and passes behind a screen."""

@@ -147,8 +147,7 @@ def _teleport(rng: np.random.Generator, life: Life, t: int, toy: int) -> Array |
     for _ in range(20):
         aim = rng.uniform([-0.9, 0.08], [0.9, 1.0])
         far = np.linalg.norm(aim - before) >= JUMP_M
-        apart = np.linalg.norm(aim - life.motion[t - 1, 1 - toy, :2]) > 0.2
-        if far and apart and clear(aim):
+        if far and clear(aim):
             return aim
     return None
 

@@ -1,4 +1,4 @@
-"""The `toys` world: two toys fall, roll, collide and pass behind a screen; there is nothing to do.
+"""The `toys` world: a toy falls, rolls, collides and passes behind a screen; nothing is to be done.
 
 Order of this file, as of every world: constants, the world, its starts.
 """
@@ -19,7 +19,8 @@ from worlds.simulation import Array, Simulation, load, sensor_columns
 
 MODEL = Path(__file__).with_name("model.xml")
 RATE_HZ = 25.0
-TOYS = ("toy1", "toy2")
+TOYS = ("toy",)
+"""Bodies of the model; `toy_x`, `toy_z`, `toy_vx`, `toy_vz` are its sensors."""
 LAMP_STREAM = 4
 """Keeps draws of colours apart from those of starts and tricks of the same seed."""
 
@@ -39,11 +40,11 @@ ACTUATORS = Layout(())
 
 
 class Toys:
-    """Two toys in a room seen from the side, at 25 Hz, watched only: there are no actuators.
+    """A toy in a room seen from the side, at 25 Hz, watched only: there are no actuators.
 
-    Sensors of each toy: position (m) and velocity (m/s), both x to the right and z up, its colour
+    Sensors of a toy: position (m) and velocity (m/s), both x to the right and z up, its colour
     (red, green, blue, each 0 to 1), how much of it is in sight (0 to 1), and for how long nothing
-    of it has been (s). While a toy is behind the screen the first three read 0 and say that they
+    of it has been (s). While it is behind the screen the first three read 0 and say that they
     are not valid. Where floor, walls, shelf, block and screen stand is shown by no sensor. The
     world has no goal.
     """
@@ -74,7 +75,7 @@ class Toys:
         self.reset(range(batch))
 
     def reset(self, seeds: Sequence[int]) -> Observation:
-        """Start one episode per seed: both toys in sight, thrown, dropped or rolling."""
+        """Start one episode per seed: the toy in sight, thrown, dropped or rolling."""
         starts = [start(seed) for seed in seeds]
         self.simulation.place(np.stack([p for p, _ in starts]), np.stack([v for _, v in starts]))
         self._lamps = [np.random.default_rng((seed, LAMP_STREAM)) for seed in seeds]
@@ -125,19 +126,12 @@ class Toys:
 
 
 def start(seed: int) -> tuple[Array, Array]:
-    """Return where an episode starts: positions [4] (m) and velocities [4] (m/s) of its seed."""
-    rng = np.random.default_rng((seed, 0))
-    while True:
-        places, speeds = zip(*(_draw(rng) for _ in TOYS), strict=True)
-        if np.linalg.norm(places[0] - places[1]) > 0.16:
-            return np.concatenate(places), np.concatenate(speeds)
+    """Return where an episode starts: a position [2] (m) and a velocity [2] (m/s), of its seed.
 
-
-def _draw(rng: np.random.Generator) -> tuple[Array, Array]:
-    """Return a place and a velocity, [2] each, in sight and clear of everything fixed.
-
-    Half of the toys are thrown, a quarter rolls on the floor, a quarter on the shelf.
+    In sight and clear of everything fixed. Half of the time the toy is thrown; it rolls on the
+    floor in a quarter of the episodes, on the shelf in another.
     """
+    rng = np.random.default_rng((seed, 0))
     way = rng.integers(4)
     if way == 0:
         place = np.array([rng.choice([rng.uniform(-0.9, -0.3), rng.uniform(0.45, 0.6)]), 0.06])

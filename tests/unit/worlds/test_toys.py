@@ -13,7 +13,7 @@ from worlds.toys import clips
 from worlds.toys.clips import CONTROL, KINDS, VIOLATIONS, Life, Stage, Trick
 from worlds.toys.world import RATE_HZ, TOYS, Toys, clear, start
 
-SEEDS = range(940_000, 940_040)
+SEEDS = range(940_000, 940_060)
 
 
 @pytest.fixture(scope="module")
@@ -36,12 +36,11 @@ def shown(stage: Stage, tricks: list[Trick | None]) -> list[Life]:
     return stage.lives()
 
 
-def test_starts_are_in_sight_and_apart() -> None:
+def test_starts_are_in_sight_and_touch_nothing() -> None:
     for seed in range(200):
-        places, speeds = (v.reshape(2, 2) for v in start(seed))
-        assert np.linalg.norm(places[0] - places[1]) > 0.12
-        assert np.isfinite(speeds).all()
-        assert all(clear(p) or p[1] in (0.06, 0.59) for p in places)
+        place, speed = start(seed)
+        assert np.isfinite(speed).all()
+        assert clear(place) or place[1] in (0.06, 0.59)
 
 
 def test_a_hidden_toy_reads_nothing_and_says_so(possible: list[Life]) -> None:
@@ -67,12 +66,12 @@ def test_a_hidden_toy_reads_nothing_and_says_so(possible: list[Life]) -> None:
             assert torch.equal(sight > 0, ~behind)
             graded += int(((sight > 0) & (sight < 1)).sum())
     assert hidden > 100
-    assert graded > 50, "toys go out of sight bit by bit"
+    assert graded > 20, "toys go out of sight bit by bit"
 
 
 def test_unseen_counts_seconds(possible: list[Life], stage: Stage) -> None:
     stage.prepare([None] * len(SEEDS))
-    before = torch.zeros(len(SEEDS), 2)
+    before = torch.zeros(len(SEEDS), len(TOYS))
     columns = [stage.sensors[f"{toy}_unseen"].start for toy in TOYS]
     stage.reset(SEEDS)
     for _ in range(30):
@@ -143,7 +142,7 @@ def test_clips_are_equal_until_the_trick(kind: str, stage: Stage, possible: list
 def test_a_trick_needs_its_moment(possible: list[Life]) -> None:
     life = possible[0]
     at_rest = np.zeros_like(life.motion)
-    at_rest[..., :2] = [[-0.5, 0.06], [0.6, 0.06]]
+    at_rest[..., :2] = [-0.5, 0.06]
     nobody = Life(at_rest, np.zeros_like(life.seen), life.hidden)
     for kind in ("vanish", "float", "withhold", "colour"):
         assert clips.trick(kind, 1, nobody) is None
