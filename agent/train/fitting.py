@@ -96,6 +96,10 @@ class Holding(Protocol):
         """Return latents [..., Z] of packed sensor values [..., O]; differentiable."""
         ...
 
+    def limit_surprise(self, forecast: Tensor, spread: Tensor) -> None:
+        """Let no error be expected that is rare among these forecasts."""
+        ...
+
     def surprise_loss(self, forecast: Tensor, spread: Tensor, latents: Tensor) -> Tensor:
         """Return how badly the usual error explains that `latents` came after a forecast."""
         ...
@@ -135,6 +139,7 @@ def fit_surprise(
         return {"loss": float(loss.detach())}
 
     descend("surprise", config.steps, step, usual, optimiser, ledger)
+    perception.limit_surprise(*missed(known, 4096, seed)[:2])
     usual.requires_grad_(False)
     forecast, spread, latents = missed(held, 4096, seed)
     with torch.no_grad():

@@ -29,11 +29,15 @@ class HoldPerception(nn.Module):
     """
 
     class Config(Settings):
-        """`width` and `compressed` as in `state`; hidden layer of the error's predictor."""
+        """`width` and `compressed` as in `state`; the error's predictor: hidden layer, and limit.
+
+        No error is expected to be larger than in all but the `excused` share of moments seen.
+        """
 
         width: int = Field(default=128, ge=1)
         compressed: tuple[str, ...] = ()
         error_width: int = Field(default=128, ge=1)
+        excused: float = Field(default=0.03, gt=0, lt=1)
 
     reads: ClassVar[tuple[type, ...]] = (Observation, Directive)
     recalls: ClassVar[tuple[type, ...]] = (Forecast,)
@@ -45,6 +49,7 @@ class HoldPerception(nn.Module):
         encoder = StatePerception.Config(width=config.width, compressed=config.compressed)
         self.state = StatePerception(encoder, site)
         self.usual = UsualError(site.latent, config.error_width)
+        self._excused = config.excused
         self._held = torch.zeros(0)
 
     def ports(self) -> Ports:
@@ -82,6 +87,15 @@ class HoldPerception(nn.Module):
         loss: Tensor = ((latents - forecast).abs() * (-log_scale).exp() + log_scale).mean()
         return loss
 
+    @torch.no_grad()
+    def limit_surprise(self, forecast: Tensor, spread: Tensor) -> None:
+        """Let no error be expected that is rare among forecasts [n Z] of spreads [n].
+
+        Without it a state unlike any seen, such as the inside of a wall, could excuse itself.
+        """
+        self.usual.most.fill_(torch.inf)
+        self.usual.most.copy_(self.usual(forecast, spread).quantile(1.0 - self._excused, dim=0))
+
     def reset(self, batch: int) -> None:
         """Forget what was seen."""
         self._held = torch.zeros(0)
@@ -105,8 +119,11 @@ class HoldPerception(nn.Module):
 class UsualError(nn.Module):
     """Predicts the log of how far a latent is from its forecast, [n Z] of forecasts [n Z].
 
-    That is the mean absolute error of each dimension; `spread` [n] is the forecast's own.
+    That is the mean absolute error of each dimension; `spread` [n] is the forecast's own. `most`
+    [Z] bounds it.
     """
+
+    most: Tensor
 
     def __init__(self, latent: int, width: int) -> None:
         """Build an untrained predictor: an error of 1 everywhere."""
@@ -116,10 +133,11 @@ class UsualError(nn.Module):
         nn.init.zeros_(last.bias)
         hidden = nn.Linear(width, width)
         first = nn.Linear(latent + 1, width)
+        self.register_buffer("most", torch.full((latent,), 3.0))
         self.network = nn.Sequential(first, nn.SiLU(), hidden, nn.SiLU(), last)
 
     def forward(self, forecast: Tensor, spread: Tensor) -> Tensor:
-        """Return log errors, never below -7 or above 3, so that no surprise is boundless."""
+        """Return log errors, never below -7, so that no surprise is boundless, or above `most`."""
         known = spread.clamp(min=1e-6).log().unsqueeze(-1)
         raw: Tensor = self.network(torch.cat((forecast, known), dim=-1))
-        return raw.clamp(-7.0, 3.0)
+        return torch.minimum(raw.clamp(min=-7.0), self.most)
