@@ -177,3 +177,18 @@ def test_two_views_of_a_moment_make_codes_blind_to_what_differs() -> None:
     assert found[()][1] == 0.0, "views that do not differ cost nothing"
     assert found["colour",][1] > 0.0
     assert found["colour",][0] < 0.2 * found[()][0]
+
+
+def test_a_moment_unlike_any_seen_excuses_nothing(eyes: HoldPerception) -> None:
+    with torch.no_grad():
+        for value in eyes.usual.network[-1].parameters():
+            value.normal_(generator=torch.Generator().manual_seed(0))
+    common, strange = torch.randn(500, 4), 50 * torch.randn(500, 4)
+    one = torch.ones(500)
+    before = eyes.usual(strange, one)
+    eyes.limit_surprise(common, one)
+    after, most = eyes.usual(strange, one), eyes.usual(common, one)
+    assert float(after.max()) <= float(most.max())
+    assert float(before.max()) > float(after.max())
+    held = (most == eyes.usual.most).float().mean(dim=0)
+    torch.testing.assert_close(held, torch.full((4,), 0.03), atol=0.005, rtol=0)
