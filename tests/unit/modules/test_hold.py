@@ -179,10 +179,10 @@ def test_two_views_of_a_moment_make_codes_blind_to_what_differs() -> None:
     assert found["colour",][0] < 0.2 * found[()][0]
 
 
+@torch.no_grad()
 def test_a_moment_unlike_any_seen_excuses_nothing(eyes: HoldPerception) -> None:
-    with torch.no_grad():
-        for value in eyes.usual.network[-1].parameters():
-            value.normal_(generator=torch.Generator().manual_seed(0))
+    for value in eyes.usual.network[-1].parameters():
+        value.normal_(generator=torch.Generator().manual_seed(0))
     common, strange = torch.randn(500, 4), 50 * torch.randn(500, 4)
     one = torch.ones(500)
     before = eyes.usual(strange, one)
