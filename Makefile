@@ -48,9 +48,9 @@ bench: $(READY)  ## measure what docs/results/ holds (about half an hour)
 	$(BIN)/python run_agent.py eval configs/reach-pixels.yaml --episodes 200 --json docs/results/eval-reach-pixels.json
 	$(BIN)/python run_agent.py bench pixels configs/reach-pixels.yaml --checkpoint checkpoints/reach-pixels-seed0.safetensors train.explore.episodes=64 \
 	  --json docs/results/pixels-probes.json --out docs/results/pixels.svg
-	$(BIN)/python run_agent.py bench pixels configs/reach-pixels.yaml world.looks=3 train.explore.episodes=192 train.learner.steps=2000 --json docs/results/pixels-plain.json
-	$(BIN)/python run_agent.py bench pixels configs/reach-pixels.yaml world.looks=3 train.explore.episodes=192 train.learner.steps=2000 perception.augment.shift=4 --json docs/results/pixels-shift.json
-	$(BIN)/python run_agent.py bench pixels configs/reach-pixels.yaml world.looks=3 train.explore.episodes=192 train.learner.steps=2000 perception.augment.brightness=40 perception.augment.contrast=0.3 \
+	$(BIN)/python run_agent.py bench pixels configs/reach-pixels.yaml world.looks=3 train.explore.episodes=128 train.learner.steps=1200 --json docs/results/pixels-plain.json
+	$(BIN)/python run_agent.py bench pixels configs/reach-pixels.yaml world.looks=3 train.explore.episodes=128 train.learner.steps=1200 perception.augment.shift=4 --json docs/results/pixels-shift.json
+	$(BIN)/python run_agent.py bench pixels configs/reach-pixels.yaml world.looks=3 train.explore.episodes=128 train.learner.steps=1200 perception.augment.brightness=40 perception.augment.contrast=0.3 \
 	  --json docs/results/pixels-photometric.json
 	$(BIN)/python run_agent.py voe configs/toys.yaml --json docs/results/voe-toys.json --out docs/results/voe-toys.svg
 	$(BIN)/python run_agent.py bench tick --json docs/results/bench-tick.json

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import copy
 import os
-import weakref
 from collections.abc import Mapping
 
 import mujoco
@@ -40,8 +40,7 @@ class Camera:
         self._renderer = renderer(self._model, (2 * size, 2 * size), f"camera '{name}'")
         for flag in (mujoco.mjtRndFlag.mjRND_SHADOW, mujoco.mjtRndFlag.mjRND_REFLECTION):
             self._renderer.scene.flags[flag] = 0
-        self.close = weakref.finalize(self, self._renderer.close)
-        """Gives the graphics context back; at the latest when the process ends."""
+        atexit.register(self._renderer.close)  # before MuJoCo's own, which ends all of EGL
 
     def look(self, qpos: Array, greys: Mapping[str, Array] | None = None) -> Frames:
         """Return what the camera sees of poses [n nq], [n size size]: 0 black, 255 white.
@@ -54,6 +53,11 @@ class Camera:
                 self._model.geom(name).rgba[:3] = shades[row]
             frames.append(self._frame(pose))
         return np.stack(frames)
+
+    def close(self) -> None:
+        """Give the graphics context back; what is forgotten goes back when the process ends."""
+        atexit.unregister(self._renderer.close)
+        self._renderer.close()
 
     def _frame(self, pose: Array) -> Frames:
         self._data.qpos[:] = pose
