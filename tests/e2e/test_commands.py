@@ -365,9 +365,10 @@ def test_shipped_weights_load_and_keep_clear(path: Path) -> None:
     for name in ("command", "seed", "figures", "config", "config_hash"):
         assert name in about, name
     assert about["config_hash"] == schema.config_hash(about["config"])
-    assert about["figures"]["transitions"] <= 100_000
-    assert about["figures"]["effective_rank"] > 8
     built = blueprint(schema.validate(schema.AgentConfig, about["config"], str(path)))
+    if built.config.terms:  # an agent that acts; watching alone may take more
+        assert about["figures"]["transitions"] <= 100_000
+    assert about["figures"]["effective_rank"] > min(8, 0.75 * built.config.latent)
     world = built.world(2)
     try:
         done = episodes(built.assemble(weights), world, [1_000_000, 1_000_013], 60)

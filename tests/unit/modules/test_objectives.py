@@ -265,7 +265,7 @@ def test_the_resolved_config_shows_every_default() -> None:
     listed = "train.learner.objectives=[{use: prediction}, {use: sigreg, weight: 3.0}]"
     whole = blueprint(schema.load(REACH, [*TINY, listed])).resolved()
     assert whole["train"]["learner"]["objectives"] == [
-        {"use": "prediction", "weight": 1.0},
+        {"use": "prediction", "weight": 1.0, "error": "squared"},
         {"use": "sigreg", "weight": 3.0, "directions": 256, "knots": 17, "limit": 5.0},
     ]
     plain, listless = (blueprint(schema.load(REACH, o)).resolved() for o in ([], TINY))
