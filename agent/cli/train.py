@@ -31,6 +31,7 @@ STAGES: dict[str, tuple[str, ...]] = {
     "explore": ("seed", "world", "train.explore", "train.dataset"),
     "watch": ("latent", "perception", "world_model", "train.watch"),
     "world_model": ("train.learner", "train.shuffled"),
+    "rehearse": ("train.rehearse",),
     "readouts": ("readouts", "train.readouts"),
     "critic": ("critic", "terms"),
     "to_go": ("goal", "guardrails", "configurator", "train.detours", "train.calibrate.rate"),

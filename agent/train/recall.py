@@ -7,23 +7,27 @@ behind them, the latent; what they get as perception looks it up there.
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from agent.core.protocols import Encoder
 from agent.core.spec import Layout
 from agent.train.dataset import Dataset
 
 
-class Recall:
+class Recall(nn.Module):
     """A perception of values that carry their latent behind `scalars` sensor values."""
 
     def __init__(self, scalars: int) -> None:
         """Look behind so many values."""
+        super().__init__()
         self._scalars = scalars
 
     def encode(self, values: Tensor) -> Tensor:
         """Return latents [..., Z] of values [..., O + Z]."""
         return values[..., self._scalars :]
+
+    def fit_normaliser(self, values: Tensor) -> None:
+        """Nothing to fit: latents are what perception made them."""
 
 
 def recalling(perception: Encoder, sensors: Layout) -> Encoder:

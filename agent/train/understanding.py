@@ -37,6 +37,9 @@ from agent.train.recall import encoded, recalling
 from agent.train.stages import explore, learn_world
 from modules.world_model.learn import Learner
 
+REHEARSED = "train.rehearse.objectives"
+"""Where a config lists the objectives of rehearsing."""
+
 
 class Watch(Settings):
     """What to learn from before acting at all: a folder of `videos`, in windows of `ticks`; or "".
@@ -59,7 +62,9 @@ class Study(Settings):
     """Settings of the stages that need no judgement.
 
     A `dataset`, a file that `import` wrote, takes the place of exploring. Sensors named in
-    `shuffled` tell the learner nothing, so that latents become blind to them.
+    `shuffled` tell the learner nothing, so that latents become blind to them. `rehearse` goes on
+    training the world model alone once percepts are settled: latents are then stored, so that a
+    step costs a fraction of one that looks at images.
     """
 
     watch: Watch = Watch()
@@ -67,6 +72,7 @@ class Study(Settings):
     explore: Explorer.Config = Explorer.Config()
     shuffled: tuple[str, ...] = ()
     learner: Learner.Config = Learner.Config()
+    rehearse: Learner.Config | None = None
     surprise: Fit = Fit()
     completion: Fit = Fit()
     readouts: Fit = Fit()
@@ -88,6 +94,8 @@ class Understanding:
 def understand(blueprint: Blueprint, study: Study, ledger: Ledger) -> Understanding:
     """Learn percepts, world model and readouts; goes on where the ledger's states end."""
     seed, figures = blueprint.config.seed, Figures()
+    if study.rehearse is not None:
+        objectives(study.rehearse.objectives, REHEARSED)  # refused now rather than after an hour
     mind = blueprint.assemble()
     dataset = experience(blueprint, mind, study, ledger)
     if study.watch.videos:
@@ -97,14 +105,16 @@ def understand(blueprint: Blueprint, study: Study, ledger: Ledger) -> Understand
     view = partial(Shuffled, sensors=mind.site.sensors, names=study.shuffled)
     seen = view if study.shuffled else (lambda part: part)
     figures |= learn_world(learner, dataset, study.readouts.horizon, ledger, seen)
-    mind.perception.requires_grad_(False)
-    mind.world_model.requires_grad_(False)
-    perception, model = mind.perception, mind.world_model
+    perception, model = mind.perception.requires_grad_(False), mind.world_model
+    stored = encoded(dataset, perception, mind.site.sensors)
+    if study.rehearse is not None:
+        figures |= rehearse(mind, study.rehearse, study, stored, ledger, seed)
+    model.requires_grad_(False)
     if isinstance(perception, Holding):
         known, held = map(seen, dataset.split())
         found = fit_surprise(perception, model, known, held, study.surprise, ledger, seed)
         figures |= {f"surprise.{k}": v for k, v in found.items()}
-    dataset = encoded(dataset, perception, mind.site.sensors)
+    dataset = stored
     if isinstance(perception, Completing):
         found = fit_completion(perception, model, dataset, study.completion, ledger, seed)
         figures |= {f"completion.{k}": v for k, v in found.items()}
@@ -198,6 +208,19 @@ def watch(mind: Mind, config: Watch, ledger: Ledger, seed: int) -> Figures:
     learner = Learner(config.learner, mind.perception, mind.world_model, parts, seed)
     found = learn_world(learner, dataset, config.learner.horizon, ledger, stage="watch")
     return found | {"frames": float(dataset.transitions + len(dataset))}
+
+
+def rehearse(
+    mind: Mind, config: Learner.Config, study: Study, stored: Dataset, ledger: Ledger, seed: int
+) -> Figures:
+    """Go on training the world model, in place, under percepts that are frozen.
+
+    Returns its held-out figures over the readouts' horizon anew.
+    """
+    parts = [c.build(mind.site) for c in objectives(config.objectives, REHEARSED)]
+    perception: Any = recalling(mind.perception, mind.site.sensors)
+    learner = Learner(config, perception, mind.world_model, parts, seed)
+    return learn_world(learner, stored, study.readouts.horizon, ledger, stage="rehearse")
 
 
 @torch.no_grad()

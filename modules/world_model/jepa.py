@@ -57,7 +57,7 @@ class JEPA(nn.Module):
         `latent_variable` is a part of that slot; none means that futures differ by network only.
         """
 
-        members: int = Field(default=3, ge=2)
+        members: int = Field(default=3, ge=1)
         width: int = Field(default=128, ge=1)
         chunk: int = Field(default=128, ge=1)
         latent_variable: dict[str, Any] | None = None
@@ -184,13 +184,22 @@ class JEPA(nn.Module):
         if self.latent_variable is not None:
             ahead = self.imagine(latent, command[:, None, None]).latents[:, :, 0, 0]
             ahead = ahead.reshape(self.ensemble, -1, *ahead.shape[1:])
-            spread = ahead.var(dim=0).mean(dim=0).sum(dim=-1).sqrt() * self.spread_scale
+            spread = self._disagreement(ahead)
             told = ahead.mean(dim=0).var(dim=0, correction=0).sum(dim=-1).sqrt()
             return Forecast(ahead.mean(dim=(0, 1)), spread, told)
         expand = (self.members, -1, -1)
         ahead = self.step(latent.expand(expand), command.expand(expand))
-        spread = ahead.var(dim=0).sum(dim=-1).sqrt() * self.spread_scale
+        spread = self._disagreement(ahead.unsqueeze(1))
         return Forecast(ahead.mean(dim=0), spread, torch.zeros_like(spread))
+
+    def _disagreement(self, ahead: Tensor) -> Tensor:
+        """Return the networks' calibrated deviation [B] of what they foresee, [E M B Z].
+
+        One network alone cannot disagree: its spread is its usual error.
+        """
+        if self.ensemble == 1:
+            return self.spread_scale.expand(ahead.shape[2])
+        return ahead.var(dim=0).mean(dim=0).sum(dim=-1).sqrt() * self.spread_scale
 
     def _drawn(
         self, variable: LatentVariable, start: Tensor, moves: Tensor, given: Tensor | None

@@ -6,6 +6,8 @@ model; probes as a measure of what a latent holds: Alain, Bengio (2016).
 
 from __future__ import annotations
 
+import itertools
+
 import torch
 from pydantic import Field
 from torch import Tensor, nn
@@ -24,9 +26,10 @@ class ProbeReadouts(nn.Module):
     """
 
     class Config(Settings):
-        """`width` of the hidden layer, quantities fitted as log(1 + |x|), and the ticks ahead."""
+        """Hidden `layers` of `width`, quantities fitted as log(1 + |x|), and the ticks ahead."""
 
         width: int = Field(default=128, ge=1)
+        layers: int = Field(default=1, ge=1)
         compressed: tuple[str, ...] = ()
         horizon: int = Field(default=16, ge=1)
         rate: float = Field(default=2e-3, gt=0)
@@ -43,9 +46,9 @@ class ProbeReadouts(nn.Module):
         size = self.layout.size
         self._log = [self.layout[name] for name in config.compressed]
         self._where = [(channel.name, where) for channel, where in self.layout.slices()]
-        self.probe = nn.Sequential(
-            nn.Linear(site.latent, config.width), nn.SiLU(), nn.Linear(config.width, size)
-        )
+        widths = [site.latent, *[config.width] * config.layers]
+        hidden = [(nn.Linear(a, b), nn.SiLU()) for a, b in itertools.pairwise(widths)]
+        self.probe = nn.Sequential(*itertools.chain(*hidden), nn.Linear(config.width, size))
         self.linear = nn.Linear(site.latent, size, bias=False)
         self.register_buffer("mean", torch.zeros(size))
         self.register_buffer("scale", torch.ones(size))

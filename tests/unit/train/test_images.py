@@ -9,15 +9,17 @@ import torch
 
 from agent.config import schema
 from agent.config.build import Blueprint, blueprint
+from agent.core.errors import InputError
 from agent.core.spec import Channel, Layout
 from agent.train import examine
-from agent.train.course import train
+from agent.train.course import course_of, train
 from agent.train.dataset import Dataset
 from agent.train.explore import Explorer
 from agent.train.images import Album, Images, checksum, open_images
 from agent.train.progress import Figures, Ledger, State, silent
 from agent.train.recall import encoded, recalling, remembered
 from agent.train.stages import explore
+from agent.train.understanding import understand
 from tests.tiny import REACH
 
 TINY = [
@@ -155,3 +157,36 @@ def test_an_agent_learns_from_pixels_and_reads_scalars(
 def silent_with(kept: dict[str, tuple[State, Figures]], folder: Path) -> Ledger:
     quiet = silent()
     return Ledger(quiet.log, quiet.save, kept.get, folder=folder)
+
+
+REHEARSE = "train.rehearse={steps: 30, batch: 4, objectives: [{use: prediction}]}"
+
+
+@pytest.mark.parametrize("config", ["reach.yaml", "reach-pixels.yaml"])
+def test_rehearsing_trains_the_world_model_and_leaves_percepts_alone(config: str) -> None:
+    plain, more = (
+        blueprint(schema.load(REACH.with_name(config), [*TINY, *o])) for o in ([], [REHEARSE])
+    )
+    kept: dict[str, tuple[State, Figures]] = {}
+    ledger = Ledger(
+        lambda *_: None, lambda n, t, f: kept.update({n: (t, f)}), kept.get, every_s=60.0
+    )
+    before = understand(plain, course_of(plain), silent()).mind.tensors()
+    after = understand(more, course_of(more), ledger).mind.tensors()
+    for name in before:
+        if name.startswith("perception."):
+            assert torch.equal(before[name], after[name]), name
+    for layer in ("first", "second", "third"):
+        assert not torch.equal(
+            before[f"world_model.{layer}.weight"], after[f"world_model.{layer}.weight"]
+        )
+    assert "rehearse" in kept
+    again = understand(more, course_of(more), ledger).mind.tensors()
+    assert all(torch.equal(after[name], again[name]) for name in after)
+
+
+def test_rehearsing_needs_an_objective_that_trains_the_predictor_and_says_so_at_once() -> None:
+    course = [*TINY, "train.rehearse={steps: 30, objectives: [{use: vicreg}]}"]
+    plans = blueprint(schema.load(REACH, course))
+    with pytest.raises(InputError, match=r"train\.rehearse\.objectives: expected one that trains"):
+        understand(plans, course_of(plans), silent())

@@ -345,7 +345,7 @@ def test_a_filter_learns_to_complete_and_state_has_no_such_stage(trained: Traine
     ledger, kept = shelf(every_s=60.0)
     found = train(filtering, ledger)
     assert {"completion.error_0", "completion.error_16"} <= set(found.figures)
-    assert kept.keys() == STAGES.keys() - {"surprise", "watch"}
+    assert kept.keys() == STAGES.keys() - {"surprise", "watch", "rehearse"}
     assert set(found.tensors) == set(filtering.assemble().tensors())
     taught = kept["completion"][0]
     for name, value in found.tensors.items():
@@ -363,6 +363,7 @@ def hashes(*changes: str) -> dict[str, str]:
         ("seed=1", "explore"),
         ("train.learner.rate=0.001", "world_model"),
         ("train.learner.objectives=[{use: prediction}, {use: sigreg}]", "world_model"),
+        ("train.rehearse={steps: 9}", "rehearse"),
         ("train.readouts.steps=51", "readouts"),
         ("train.distil.steps=21", "lessons"),
         ("train.calibrate.episodes=9", "calibrate"),
