@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import math
 import os
 import platform
+import subprocess
 import sys
+import time
+from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -22,6 +26,8 @@ from agent.record.files import write_whole
 
 PACKAGES = ("torch", "numpy", "mujoco", "networkx", "pydantic", "mcap", "safetensors", "rich")
 SCHEMA = "housecat.figures/1"
+BUSY = "while True: sum(range(10_000))"
+"""What a busy neighbour does."""
 
 Figure = dict[str, float | int | str | None]
 
@@ -106,6 +112,20 @@ def write_figures(
         "figures": figures,
     }
     write_whole(options.json, json.dumps(whole, indent=1) + "\n")
+
+
+@contextlib.contextmanager
+def neighbour(busy: bool = True) -> Iterator[None]:
+    """Keep one core busy with another process meanwhile, if `busy`."""
+    process = subprocess.Popen([sys.executable, "-c", BUSY]) if busy else None
+    try:
+        if process is not None:
+            time.sleep(1.0)  # until it has started
+        yield
+    finally:
+        if process is not None:
+            process.kill()
+            process.wait()
 
 
 def say(text: str = "") -> None:

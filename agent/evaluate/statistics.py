@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from statistics import NormalDist
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -30,15 +32,26 @@ def proportion(hits: int, n: int, confidence: float = 0.95) -> Interval:
 
 def mean(values: ArrayLike, confidence: float = 0.95, resamples: int = 2000) -> Interval:
     """Return the mean and its percentile bootstrap interval; deterministic."""
+    return _bootstrap(np.mean, values, confidence, resamples)
+
+
+def median(values: ArrayLike, confidence: float = 0.95, resamples: int = 2000) -> Interval:
+    """Return the median and its percentile bootstrap interval; deterministic."""
+    return _bootstrap(np.median, values, confidence, resamples)
+
+
+def _bootstrap(
+    statistic: Callable[..., Any], values: ArrayLike, confidence: float, resamples: int
+) -> Interval:
     sample = np.asarray(values, dtype=np.float64).ravel()
     if sample.size == 0:
         return math.nan, math.nan, math.nan
     rng = np.random.default_rng(0)
     picks = rng.integers(sample.size, size=(resamples, sample.size))
-    means = sample[picks].mean(axis=1)
+    found = statistic(sample[picks], axis=1)
     tail = (1 - confidence) / 2
-    low, high = np.quantile(means, [tail, 1 - tail])
-    return float(sample.mean()), float(low), float(high)
+    low, high = np.quantile(found, [tail, 1 - tail])
+    return float(statistic(sample)), float(low), float(high)
 
 
 def student(values: ArrayLike, confidence: float = 0.95) -> Interval:

@@ -15,11 +15,12 @@ from typing import Any
 import pytest
 import torch
 
-from agent.cli import bench_learning
+from agent.cli import bench_learning, bench_planner
 from agent.cli.main import main
 from agent.config import schema
 from agent.config.build import blueprint
 from agent.evaluate.episodes import episodes
+from agent.evaluate.planning import HORIZON, Problem
 from agent.record import checkpoint
 from agent.record.log import read
 from agent.train.course import Trained
@@ -148,6 +149,47 @@ def test_bench_learning(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = figures(folder / "l.json")
     assert found["learning.ratio"]["value"] > 0
     assert found["learning.ratio"]["n"] == 2
+
+
+def test_bench_planner(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, less in (("SAMPLES", 20), ("ITERATIONS", 2), ("ELITES", 4), ("AGENTS", 3)):
+        monkeypatch.setattr(bench_planner, name, less)
+    monkeypatch.setitem(bench_planner.WORK, "samples", 20)
+    monkeypatch.setitem(bench_planner.WORK, "iterations", 2)
+    monkeypatch.setitem(bench_planner.WORK, "elites", 4)
+    assert main(["bench", "planner", "--episodes", "2", "--json", "p.json"]) == 0
+    found = figures(folder / "p.json")
+    assert found["cem.ms"]["n"] == 2
+    assert found["cem.over_floor"]["value"] > 0
+    assert found["cem.largest_command"]["value"] <= 1.0
+    assert found["cem.busy_p95_over_quiet"]["value"] > 0
+    assert found["together_3.gain"]["value"] > 0
+
+
+def test_the_problem_of_the_planners_bench_is_the_same_for_others() -> None:
+    problem = Problem(3)
+    plans = torch.rand(7, HORIZON, 2, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    with torch.no_grad():
+        rollout, bill = problem(problem.state, plans[None], problem.directive())
+        torch.testing.assert_close(bill.energy[0], problem.total(plans))
+        state = problem.state.expand(7, -1)
+        for tick in range(HORIZON):
+            state = problem.step(state, plans[:, tick])
+        torch.testing.assert_close(rollout.latents[0, 0, :, -1], state)
+    assert problem.flops(300, 10) == pytest.approx(5.93e9, rel=0.01)
+
+
+def test_bench_anytime(weights: Path, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["bench", "anytime", str(REACH), "--episodes", "1", "--checkpoint", str(weights)]
+    words += ["eval.ticks=6"]
+    assert main([*words, "configurator.budget_ms=20", "--json", "a.json"]) == 0
+    found = figures(folder / "a.json")
+    for when in ("quiet", "busy"):
+        assert found[f"{when}.tick_ms_p50"]["n"] == 3
+        assert found[f"{when}.tick_ms_p50"]["value"] <= found[f"{when}.tick_ms_max"]["value"]
+        assert found[f"{when}.late_sent"]["value"] == 0
+    assert main(words) == 2
+    assert "expected a budget, came configurator.budget_ms=0" in capsys.readouterr().err
 
 
 def test_energy(weights: Path, folder: Path) -> None:
