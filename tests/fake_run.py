@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from agent.core.loop import Tick
-from agent.core.messages import Message, Risk
+from agent.core.messages import Message, Risk, Rival
 from agent.core.spec import Spec, specs_of
 
 SIZES = {"B": 1, "O": 8, "S": 5, "Z": 6, "G": 2, "T": 3, "R": 2, "N": 4, "H": 5, "A": 2}
@@ -91,8 +91,11 @@ def message(
         "risk": Risk("cvar", 0.25),
         "evaluations": 64,
         "elapsed_ms": 1.5,
+        "iterations": 3,
         "reasons": ("clear; fallback",),
     }
+    if "rival" in names:
+        extras["rival"] = message(Rival, rng, sizes, special)
     return kind(**given, **{n: v for n, v in extras.items() if n in names})
 
 
@@ -108,6 +111,8 @@ def ticks(count: int = 40, seed: int = 0) -> Iterator[Tick]:
 
 def same(one: Any, other: Any) -> bool:
     """Say whether two messages are equal bit for bit (any NaN equals any NaN)."""
+    if type(one) is not type(other):
+        return False
     for field in dataclasses.fields(one):
         a, b = getattr(one, field.name), getattr(other, field.name)
         if isinstance(a, Tensor):
@@ -118,6 +123,9 @@ def same(one: Any, other: Any) -> bool:
                 b = torch.where(b.isnan(), 0x7FC00000, b.view(torch.int32))
             if not torch.equal(a, b):
                 return False
+        elif dataclasses.is_dataclass(a):
+            if not same(a, b):
+                return False
         elif a != b:
             return False
-    return type(one) is type(other)
+    return True

@@ -95,6 +95,8 @@ class Gate:
             return self._veto(batch, f"plan has shape {list(actions.shape)}, not {list(shape)}")
         if actions.dtype is not self._low.dtype:
             return self._veto(batch, f"plan has {actions.dtype}, not {self._low.dtype}")
+        if plan.reasons:
+            return self._mend(state, actions, plan.reasons)
         low, high = self._limits
         within = (actions.numpy() >= low) & (actions.numpy() <= high)
         if not within.all() or not np.isfinite(state.numpy()).all():
@@ -108,10 +110,17 @@ class Gate:
         verdict = Verdict(self._none(batch, 0), self._none(batch, -1), worst, margins)
         return verdict, Action(actions[:, 0].clone())
 
-    def _mend(self, state: Tensor, actions: Tensor) -> tuple[Verdict, Action]:
-        """Judge row by row where at least one plan may not go out as it is."""
+    def _mend(
+        self, state: Tensor, actions: Tensor, refusals: tuple[str, ...] = ()
+    ) -> tuple[Verdict, Action]:
+        """Judge row by row where at least one plan may not go out as it is.
+
+        `refusals` are the actor's own reasons against its plan, one for each agent.
+        """
         batch = state.shape[0]
+        refusals = refusals or ("",) * batch
         sane = torch.isfinite(actions).all(dim=2).all(dim=1) & torch.isfinite(state).all(dim=1)
+        sane &= torch.tensor([not r for r in refusals])
         clamped = torch.minimum(torch.maximum(actions, self._low), self._high)
         clamped = torch.where(sane[:, None, None], clamped, self.fallback)
         state = torch.where(sane[:, None], state, torch.zeros_like(state))
@@ -143,7 +152,7 @@ class Gate:
         ruling[vetoed] = int(Ruling.VETOED)
         blamed = torch.where(sane & (worst > 0.0), which, torch.full_like(which, -1))
         margins = self._margin(which, values)
-        reasons = self._reasons(ruling, blamed, sane, bent, lesser)
+        reasons = self._reasons(ruling, blamed, sane, bent, lesser, refusals)
         verdict = Verdict(ruling, blamed, worst, margins, reasons)
         return verdict, Action(chosen[:, 0].clone())
 
@@ -161,17 +170,23 @@ class Gate:
         return self.guardrails.margins(values.shape[-1])[which, step]
 
     def _reasons(
-        self, ruling: Tensor, blamed: Tensor, sane: Tensor, bent: Tensor, lesser: Tensor
+        self,
+        ruling: Tensor,
+        blamed: Tensor,
+        sane: Tensor,
+        bent: Tensor,
+        lesser: Tensor,
+        refusals: tuple[str, ...],
     ) -> tuple[str, ...]:
         if not bool(ruling.any()):
             return ()
         reasons = []
-        columns = (ruling, blamed, sane, bent, lesser)
-        for r, g, ok, out, less in zip(*(c.tolist() for c in columns), strict=True):
+        columns = (c.tolist() for c in (ruling, blamed, sane, bent, lesser))
+        for r, g, ok, out, less, refused in zip(*columns, refusals, strict=True):
             if r == Ruling.ALLOWED:
                 reasons.append("")
             elif not ok:
-                reasons.append("plan or percept not finite; fallback")
+                reasons.append(f"{refused or 'plan or percept not finite'}; fallback")
             elif g >= 0:
                 mended = "less than the fallback would" if less else "kept plan"
                 done = mended if r == Ruling.REPAIRED else "fallback"

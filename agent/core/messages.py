@@ -112,11 +112,28 @@ class Directive:
 
 
 @dataclass(frozen=True, slots=True)
+class Rival:
+    """The runner-up: the best candidate that is unlike the plan, and why it lost.
+
+    It lost by violating `guardrail` most, or, where that is -1, by its `energy`; `terms` are summed
+    over the horizon. Where its energy is infinite there was none.
+    """
+
+    actions: Tensor = tensor("B", "H", "A")
+    energy: Tensor = tensor("B")
+    terms: Tensor = tensor("B", "T")
+    violation: Tensor = tensor("B", low=0.0)
+    guardrail: Tensor = tensor("B", dtype="int64")
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """Actions to take, the states the actor imagined, and the bill it expects to pay.
 
     `temptation` is the candidate of least energy regardless of guardrails, and
     `temptation_violation` what it would have violated them by (0: nothing was refused).
+    `iterations` is how far thinking got and `complete` whether it got to its end. `reasons` say of
+    each agent why there is no plan that may go out ("": there is one); empty if all have one.
     """
 
     actions: Tensor = tensor("B", "H", "A")
@@ -131,6 +148,9 @@ class Plan:
     evaluations: int = 0
     elapsed_ms: float = 0.0
     complete: bool = True
+    iterations: int = 0
+    reasons: tuple[str, ...] = ()
+    rival: Rival | None = None
 
 
 @dataclass(frozen=True, slots=True)

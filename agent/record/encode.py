@@ -108,8 +108,8 @@ def _property(hint: Any, spec: Spec | None, note: str) -> Json:
         for _ in spec.axes:
             nested = {"type": "array", "items": nested}
         return {**nested, "description": f"{spec.describe()}{': ' if note else ''}{note}"}
-    if dataclasses.is_dataclass(hint):
-        inner = {n: _property(_hints(hint)[n], None, "") for n in _fields(hint)}  # type: ignore[arg-type]
+    if (kind := _nested(hint)) is not None:
+        inner = {n: _property(_hints(kind)[n], spec, "") for n, spec in _fields(kind).items()}
         return {"type": "object", "properties": inner}
     if typing.get_origin(hint) is tuple:
         return {"type": "array", "items": {"type": "string"}}
@@ -132,11 +132,17 @@ def _value(logged: Json, hint: Any, spec: Spec | None) -> Any:
         if isinstance(logged, dict):
             return torch.zeros(logged["empty"], dtype=dtype)
         return torch.tensor(_numbers(logged) if dtype.is_floating_point else logged, dtype=dtype)
-    if dataclasses.is_dataclass(hint):
-        return restore(hint, logged)  # type: ignore[arg-type]
+    if (kind := _nested(hint)) is not None:
+        return None if logged is None else restore(kind, logged)
     if typing.get_origin(hint) is tuple:
         return tuple(logged)
     return float(logged) if hint is float else logged
+
+
+def _nested(hint: Any) -> type | None:
+    """Return the dataclass that a field holds, if it holds one, or one or None."""
+    kinds = [k for k in (typing.get_args(hint) or (hint,)) if dataclasses.is_dataclass(k)]
+    return kinds[0] if kinds else None  # type: ignore[return-value]
 
 
 def _numbers(logged: Json) -> Json:

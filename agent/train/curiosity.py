@@ -14,10 +14,10 @@ import torch
 from torch import Tensor
 
 from agent.core.messages import Action, Rollout
+from agent.core.noise import ornstein_uhlenbeck
 from agent.core.protocols import World
 from agent.train.dataset import Dataset
 from agent.train.explore import TRAINING_SEEDS, Explorer, whole
-from agent.train.noise import ornstein_uhlenbeck
 
 
 class Imagination(Protocol):

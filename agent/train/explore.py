@@ -13,12 +13,12 @@ from torch import Tensor
 
 from agent.core.errors import InputError
 from agent.core.messages import Action, Observation
+from agent.core.noise import coloured, ornstein_uhlenbeck
 from agent.core.protocols import World
 from agent.core.settings import Settings
 from agent.core.spec import Layout
 from agent.train.dataset import Dataset
 from agent.train.images import Album
-from agent.train.noise import coloured, ornstein_uhlenbeck
 
 TRAINING_SEEDS = 1_000_000
 """Seeds from here on belong to evaluation; nothing learns from them."""

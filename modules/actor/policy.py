@@ -55,7 +55,7 @@ class Policy(nn.Module):
                 f" {site.actuators.describe()} with none; declare low and high in the world"
             )
         centre, half = (low + high) / 2, config.span * (high - low) / 2
-        low, high = centre - half, centre + half
+        low, high = (centre - half).maximum(low), (centre + half).minimum(high)
         last = nn.Linear(config.width, config.horizon * self.size)
         self.net = nn.Sequential(
             nn.Linear(site.latent + 3 * site.goal.size + 1, config.width),

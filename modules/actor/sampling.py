@@ -1,13 +1,17 @@
-"""Parts of sampling planners: correlated noise, and candidates ranked guardrails first."""
+"""Candidates with their bills, ranked guardrails first."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 
 import torch
 from torch import Tensor
 
 from agent.core.messages import Bill, Directive, Rollout
+
+APART = 0.1
+"""From where on two plans are different ones, in halves of the actuators' range."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +34,7 @@ class Pool:
     def of(rollout: Rollout, bill: Bill) -> Pool:
         """Return the candidates of a rollout with their bills."""
         sound = torch.isfinite(bill.energy) & torch.isfinite(bill.violation)
-        return Pool(
+        parts = (
             rollout.actions,
             rollout.latents.mean(dim=0),
             bill.energy.masked_fill(~sound, torch.inf),
@@ -38,12 +42,16 @@ class Pool:
             bill.terms,
             bill.guardrails,
         )
+        return Pool(*(part.detach() for part in parts))
 
     def __add__(self, other: Pool) -> Pool:
         """Return both pools' candidates, these first."""
-        return Pool(
-            *(torch.cat((getattr(self, f.name), getattr(other, f.name)), 1) for f in fields(Pool))
-        )
+        return Pool.joined((self, other))
+
+    @staticmethod
+    def joined(pools: Sequence[Pool]) -> Pool:
+        """Return the candidates of all pools, in order."""
+        return Pool(*(torch.cat([getattr(p, f.name) for p in pools], 1) for f in fields(Pool)))
 
     def take(self, order: Tensor) -> Pool:
         """Return the candidates that `order` [B k] names, in that order."""
@@ -54,15 +62,42 @@ class Pool:
         """Return the candidates of agents `rows` [b], in that order."""
         return Pool(*(getattr(self, f.name)[rows] for f in fields(Pool)))
 
-    def best(self, count: int) -> Pool:
-        """Return the first `count`: feasible by energy, then infeasible by violation.
+    def order(self) -> Tensor:
+        """Return the ranking [B K]: feasible by energy, then infeasible by violation.
 
         Ties keep their order, and what is not finite comes last.
         """
         by_energy = self.energy.argsort(dim=1, stable=True)
         excess = self.violation.clamp(min=0.0).gather(1, by_energy)
-        order = by_energy.gather(1, excess.argsort(dim=1, stable=True))
-        return self.take(order[:, :count])
+        return by_energy.gather(1, excess.argsort(dim=1, stable=True))
+
+    def best(self, count: int) -> Pool:
+        """Return the first `count` of the ranking."""
+        return self.take(self.order()[:, :count])
+
+    def first(self, count: int) -> Pool:
+        """Return the first `count` candidates as they stand."""
+        return Pool(*(getattr(self, f.name)[:, :count] for f in fields(Pool)))
+
+    def without(self, these: Tensor) -> Pool:
+        """Return the candidates with `these` [B K] out of the race: as if not finite."""
+        return replace(
+            self,
+            energy=self.energy.masked_fill(these, torch.inf),
+            violation=self.violation.masked_fill(these, torch.inf),
+        )
+
+    def bare(self) -> Pool:
+        """Return the candidates without what was imagined of them, which is most of them."""
+        return replace(self, latents=self.latents[..., :0])
+
+    def rival(self, chosen: Pool, half: Tensor) -> Pool:
+        """Return the best candidate unlike the `chosen` one, both [B 1]; not finite: there is none.
+
+        Unlike is what differs on average by more than the share `APART` of `half` [A].
+        """
+        gap = (self.actions - chosen.actions).abs() / half.clamp(min=1e-9)
+        return self.bare().without(gap.mean(dim=(2, 3)) <= APART).best(1)
 
     def tempting(self) -> Pool:
         """Return the one candidate of least energy, whatever it violates."""
@@ -74,18 +109,6 @@ class Pool:
             return self
         pools = [self, *others]
         return Pool(*(torch.cat([getattr(p, f.name) for p in pools]) for f in fields(Pool)))
-
-
-def correlation(horizon: int, ticks: float) -> Tensor:
-    """Return L [H H] such that L @ white noise has unit variance, correlated over `ticks`.
-
-    The covariance is exp(-|i - j| / ticks), an Ornstein-Uhlenbeck process; coloured noise finds
-    long motions with fewer samples. Source: Pinneri et al. (2020), iCEM, sec. 3.1.
-    """
-    time = torch.arange(horizon, dtype=torch.float64)
-    covariance = torch.exp(-(time[:, None] - time).abs() / ticks)
-    root: Tensor = torch.linalg.cholesky(covariance)
-    return root.float()
 
 
 def some(directive: Directive, rows: Tensor | slice) -> Directive:

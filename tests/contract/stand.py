@@ -75,7 +75,7 @@ def _config(slot: str, name: str) -> Any:
         whole[slot] = part(slot, name)
     whole["world"] = HOMES.get((slot, name), whole["world"])
     if slot != "actor":
-        whole["actor"] |= {"samples": 8, "iterations": 1}
+        whole["actor"] |= {"samples": 8, "elites": 4, "iterations": 1}
     return blueprint(schema.validate(schema.AgentConfig, whole, "contract"))
 
 

@@ -17,7 +17,7 @@ from agent.record.log import read
 from tests.tiny import REACH
 
 PIXELS = REACH.with_name("reach-pixels.yaml")
-SHORT = ["run.ticks=4", "run.seeds=[900000]", "eval.ticks=4", "actor.samples=8"]
+SHORT = ["run.ticks=4", "run.seeds=[900000]", "eval.ticks=4", "actor.samples=8", "actor.elites=4"]
 
 
 @pytest.fixture(scope="module")

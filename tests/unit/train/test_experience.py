@@ -13,13 +13,13 @@ from agent.config import schema
 from agent.config.build import Blueprint, blueprint
 from agent.core.errors import InputError
 from agent.core.messages import Rollout
+from agent.core.noise import coloured
 from agent.core.spec import Channel, Layout
 from agent.train.course import Course
 from agent.train.curiosity import Curious
 from agent.train.dataset import Dataset
 from agent.train.exploration import coverage
 from agent.train.explore import TRAINING_SEEDS, Curiosity, Explorer, explorer_batch
-from agent.train.noise import coloured
 from agent.train.progress import silent
 from agent.train.understanding import experience
 from tests.tiny import REACH, TINY

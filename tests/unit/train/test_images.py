@@ -28,6 +28,7 @@ TINY = [
     " distil: {lessons: 8, steps: 5}, calibrate: {rounds: 2, episodes: 4, segments: 1}}",
     "critic.steps=20",
     "actor.samples=8",
+    "actor.elites=4",
 ]
 CAMERA = Layout((Channel("when", 1, "s"), Channel("camera", 6, "grey", shape=(1, 2, 3))))
 

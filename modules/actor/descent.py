@@ -1,0 +1,55 @@
+"""Refinement: plans lowered by their own gradient through the world model, within the limits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from agent.core.messages import Bill
+from agent.core.settings import Settings
+from modules.actor.search import Told, Wave
+
+
+class Descent(Settings):
+    """How plans descend: `rate` of Adam in halves of the actuators' range, and guardrails' price.
+
+    `penalty` is in units of a plan's own energy, per deviation of a guardrail's value beyond
+    `room` deviations below its limit, summed over steps.
+    Source: gradient-based Mode-2, LeCun (2022) sec. 3.1.2; Adam, Kingma, Ba (2015).
+    """
+
+    rate: float = Field(default=0.1, gt=0)
+    penalty: float = Field(default=1.0, ge=0)
+    room: float = Field(default=0.1, ge=0)
+
+    def loss(self, bill: Bill) -> Tensor:
+        """Return what is lowered, [B K]: energy over its own size, and the guardrails' price."""
+        size = bill.energy.detach().abs().clamp(min=1e-6)
+        rails = bill.guardrails
+        seen = rails.detach().where(rails.isfinite(), 0.0)
+        if not seen.shape[2]:
+            return bill.energy / size
+        deviation = seen.std(dim=(1, 3), keepdim=True, correction=0).clamp(min=1e-6)
+        beyond = (rails / deviation + self.room).clamp(min=0.0).sum(dim=(2, 3))
+        return bill.energy / size + self.penalty * beyond
+
+    def waves(
+        self, plans: Tensor, steps: int, within: Callable[[Tensor], Tensor], half: Tensor
+    ) -> Generator[Wave, Told, Told]:
+        """Take `steps` steps of Adam from plans [B K H A]; return what came of the last ones.
+
+        After every step they are put back `within` the limits; `half` [A] is half their range.
+        """
+        share = plans / half.clamp(min=1e-9)
+        optimiser = torch.optim.Adam([share], lr=self.rate)
+        for _ in range(steps):
+            told = yield Wave(plans, self.loss)
+            assert told.slopes is not None
+            share.grad = told.slopes * half
+            optimiser.step()
+            plans = within(share * half)
+            share.copy_(plans / half.clamp(min=1e-9))
+        return (yield Wave(plans))

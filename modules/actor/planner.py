@@ -1,0 +1,247 @@
+"""What all planners of continuous actions have in common: everything but where to look.
+
+Source: LeCun (2022) sec. 3.1.2 (Mode-2: perception, planning by energy minimisation, acting) and
+3.1.1 (Mode-1).
+"""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from dataclasses import replace
+from typing import ClassVar
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from agent.core.errors import InputError
+from agent.core.messages import (
+    Appraisal,
+    Directive,
+    Mode,
+    Percept,
+    Plan,
+    Recollection,
+    Rival,
+)
+from agent.core.protocols import Inbox, Ports, Site
+from agent.core.settings import Settings
+from agent.core.spec import Spec
+from modules.actor.noise import Tape
+from modules.actor.policy import Policy, stretch
+from modules.actor.proof import prove
+from modules.actor.sampling import Pool, some
+from modules.actor.search import Found, Pace, Wave, Waves, judge, search
+
+MIX = 1_000_003
+"""Prime that keeps the noise of different seeds apart."""
+REFUSAL = "no candidate had a finite energy and finite guardrails; mend the world model or the cost"
+"""Why there is no plan where every bill is NaN or infinite."""
+
+
+class Planner(nn.Module, ABC):
+    """Plans `directive.horizon` ticks ahead; a subclass says in waves which candidates to try.
+
+    Among the candidates are the last plan shifted by a tick, resting, and the policy's proposal;
+    the plan it returns is under the model never ranked behind any candidate. Anytime: it looks at
+    `directive.budget_ms` before every wave and returns the best so far. Noise is shared by all
+    agents, so an agent's plan does not depend on the others. A Mode-1 agent does not search: it
+    gets the best of the policy's proposal, bolder and gentler, and of its last plan.
+    """
+
+    class Config(Settings):
+        """What every planner can be told.
+
+        `chunk` agents are planned together so that activations stay in cache. A Mode-1 agent
+        considers its proposal scaled to each of `shares`, 0 being rest. With a `tolerance` above 0
+        a search ends once its best energy falls by less than that share per wave.
+        """
+
+        chunk: int = Field(default=4, ge=1)
+        shares: list[float] = Field(default=[1.5, 1.0, 0.75, 0.5, 0.25, 0.1, 0.0], min_length=1)
+        tolerance: float = Field(default=0.0, ge=0, lt=1)
+        policy: Policy.Config = Policy.Config()
+
+    reads: ClassVar[tuple[type, ...]] = (Percept, Directive, Appraisal, Recollection)
+    recalls: ClassVar[tuple[type, ...]] = ()
+    descends: ClassVar[bool] = False
+    """Whether it needs an energy with gradients."""
+    extent: Tensor
+
+    def __init__(self, config: Config, site: Site, keep: int = 1, carried: int = 1) -> None:
+        """Build the planner; `keep` candidates are kept in a search, `carried` to the next tick.
+
+        Raises ValueError if `site.objective` is missing or an actuator has no finite limits.
+        """
+        super().__init__()
+        self.name = type(self).__name__.lower()
+        if site.objective is None:
+            raise ValueError(
+                f"{self.name}: expected site.objective, came None; build the actor last"
+            )
+        self.site, self._objective = site, site.objective
+        self._shares, self._chunk, self._tolerance = config.shares, config.chunk, config.tolerance
+        self._keep, self._carried = max(keep, carried), carried
+        self.policy = Policy(config.policy, site)
+        half = (self.policy.high - self.policy.low) / 2
+        self.register_buffer("extent", half, persistent=False)
+        self._pace, self._proved = Pace(), False
+        self._last: Tensor | None = None
+        self._tick = 0
+
+    @abstractmethod
+    def _waves(self, seeds: Tensor, known: Pool, tape: Tape) -> Waves:
+        """Yield waves of candidates for a chunk of agents.
+
+        `seeds` [B C H A] are the plans carried on from the last tick, then the policy's proposal;
+        `known` has their bills and that of rest. What is yielded first must not depend on how much
+        follows: a longer search goes on where a shorter one would have stopped.
+        """
+
+    def ports(self) -> Ports:
+        """Insist on the body's actuators and the goal's layout."""
+        site = self.site
+        return Ports(
+            axes={"Z": site.latent, "A": site.actuators.size, "G": site.goal.size},
+            fields={
+                (Plan, "actions"): Spec(("B", "H", "A"), layout=site.actuators),
+                (Directive, "goal"): Spec(("B", "G"), layout=site.goal),
+            },
+        )
+
+    def reset(self, batch: int) -> None:
+        """Forget the last plan and start the noise again, a function of seed and tick."""
+        self._last, self._tick = None, 0
+
+    @torch.no_grad()
+    def tick(self, inbox: Inbox) -> Plan:
+        """Return the plan of this tick, of the mode each agent's directive asks for."""
+        return self.plan(inbox[Percept].latent, inbox[Directive])
+
+    @torch.no_grad()
+    def plan(self, latent: Tensor, directive: Directive) -> Plan:
+        """Return plans from latents [B Z], and keep them as the next tick's warm start.
+
+        Raises InputError if it is asked the impossible; the first call, which is the dry tick of
+        wiring, also tries the objective out: shapes, gradients, and time against `budget_ms`.
+        """
+        if directive.horizon < 1:
+            raise InputError(
+                f"actor ({self.name}): expected a horizon of at least 1 tick, came"
+                f" {directive.horizon}; raise configurator.horizon"
+            )
+        if not self._proved:
+            rest = self.policy.rest.expand(1, 2, directive.horizon, -1)
+            first = some(directive, slice(0, 1))
+            prove(self._objective, self.site, latent[:1], rest, first, self.name, self.descends)
+            self._proved = True
+        begin = time.perf_counter()
+        self._tick += 1
+        found = self._think(latent, directive, begin)
+        best, tempting, rival = found.best, found.tempting, found.rival
+        self._last = best.actions
+        return Plan(
+            actions=best.actions[:, 0],
+            latents=best.latents[:, 0],
+            energy=best.energy[:, 0],
+            terms=best.terms[:, 0],
+            guardrails=best.guardrails[:, 0],
+            violation=best.violation[:, 0].clamp(min=0.0),
+            temptation=tempting.actions[:, 0],
+            temptation_violation=tempting.violation[:, 0].clamp(min=0.0),
+            mode=directive.mode,
+            evaluations=found.tried,
+            elapsed_ms=(time.perf_counter() - begin) * 1e3,
+            complete=found.complete,
+            iterations=found.waves or 0,
+            reasons=_reasons(best),
+            rival=_rival(rival),
+        )
+
+    def _think(self, latent: Tensor, directive: Directive, begin: float) -> Found:
+        """Return what was found for all agents: those that react together, others in chunks."""
+        policy, horizon = self.policy, directive.horizon
+        proposal = policy.propose(latent, directive.goal, horizon).clamp(policy.low, policy.high)
+        seeds = torch.cat((self._warm(len(latent), horizon), proposal.unsqueeze(1)), dim=1)
+        thinking = directive.mode == Mode.DELIBERATE
+        reactive, deliberate = (~thinking).nonzero()[:, 0], thinking.nonzero()[:, 0]
+        chunks = torch.split(deliberate, self._chunk) if len(deliberate) else ()
+        tape = Tape(self.site.seed * MIX + self._tick)
+        found, order = [], []
+        if len(reactive):
+            found.append(self._react(latent[reactive], some(directive, reactive), seeds[reactive]))
+            order.append(reactive)
+        for index, rows in enumerate(chunks):
+            deadline = begin + directive.budget_ms / 1e3 * (index + 1) / len(chunks)
+            part = some(directive, rows)
+            found.append(self._deliberate(latent[rows], part, seeds[rows], tape, deadline))
+            order.append(rows)
+        return Found.joined(found, order)
+
+    def _deliberate(
+        self, latent: Tensor, directive: Directive, seeds: Tensor, tape: Tape, deadline: float
+    ) -> Found:
+        """Return what a search before `deadline` finds for a chunk of agents."""
+
+        def ask(wave: Wave) -> tuple[Pool, Tensor | None]:
+            return judge(self._objective, latent, directive, wave)
+
+        def waves(known: Pool) -> Waves:
+            return self._waves(seeds, known, tape)
+
+        start = torch.cat((seeds, self.policy.rest.expand_as(seeds[:, :1])), dim=1)
+        half, tolerance = self.extent, self._tolerance
+        found = search(ask, waves, start, half, self._keep, self._pace, deadline, tolerance)
+        return replace(found, best=found.best.first(self._carried))
+
+    def _react(self, latent: Tensor, directive: Directive, seeds: Tensor) -> Found:
+        """Return the best version of the proposal: bolder, gentler, or the last plan."""
+        policy, proposal = self.policy, seeds[:, -1:]
+        shares = proposal.new_tensor(self._shares)[:, None, None]
+        scaled = policy.rest + shares * (proposal - policy.rest)
+        plans = torch.cat((scaled.clamp(policy.low, policy.high), seeds[:, :-1]), dim=1)
+        pool = Pool.of(*self._objective(latent, plans, directive))
+        best, tried = pool.best(self._carried), pool.energy.numel()
+        return Found(best, pool.tempting(), pool.rival(best.first(1), self.extent), tried)
+
+    def _within(self, plans: Tensor) -> Tensor:
+        """Return plans [B K H A] put back within the limits, and ending at rest."""
+        policy = self.policy
+        return policy.settled(plans.clamp(policy.low, policy.high))
+
+    def _warm(self, batch: int, horizon: int) -> Tensor:
+        """Return the last plans [B C H A] without their first action, continued at rest.
+
+        At first they are rest.
+        """
+        rest, last = self.policy.rest, self._last
+        if last is None or len(last) != batch:
+            return rest.expand(batch, self._carried, horizon, -1)
+        moved = stretch(last[:, :, 1:].flatten(0, 1), horizon, rest)
+        return moved.view(batch, -1, horizon, moved.shape[-1])
+
+    def _enough(self, elites: int, samples: int) -> None:
+        """Raise ValueError if more elites are wanted than samples are drawn."""
+        if elites > samples:
+            raise ValueError(
+                f"{self.name}: expected at most as many elites as samples, came {elites} elites"
+                f" of {samples} samples; lower `elites` or raise `samples`"
+            )
+
+
+def _reasons(best: Pool) -> tuple[str, ...]:
+    """Return why agents have no plan worth the name; nothing if all have."""
+    sound = torch.isfinite(best.energy[:, 0]).tolist()
+    return () if all(sound) else tuple("" if ok else REFUSAL for ok in sound)
+
+
+def _rival(pool: Pool) -> Rival:
+    """Return the rival as it is told: its bill by term, and the guardrail it breaks most."""
+    violation, rails = pool.violation[:, 0].clamp(min=0.0), pool.guardrails[:, 0]
+    blamed = torch.full_like(violation, -1, dtype=torch.int64)
+    if rails.shape[1]:
+        worst = rails.amax(dim=2).argmax(dim=1)
+        blamed = torch.where((violation > 0) & torch.isfinite(violation), worst, blamed)
+    energy, terms = pool.energy[:, 0], pool.terms[:, 0].sum(dim=2)
+    return Rival(pool.actions[:, 0], energy, terms, violation, blamed)

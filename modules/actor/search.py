@@ -1,0 +1,195 @@
+"""The search that all planners share: waves of candidates, the best so far, and a deadline.
+
+A planner says which candidates to try next and is told how they fared; it holds no clock and
+keeps no score. So every one of them is anytime, ranks guardrails first, and explains itself.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from agent.core.messages import Bill, Directive
+from agent.core.protocols import Objective
+from modules.actor.sampling import Pool
+
+PATIENCE = 2
+"""Waves without improvement after which an agent's search has converged."""
+FADE = 0.95
+"""What is left of the shortest time known whenever a wave is given up for lack of time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wave:
+    """Candidates [B K H A] to be judged together.
+
+    With a `loss` of their bills [B K], its slopes are asked for too.
+    """
+
+    actions: Tensor
+    loss: Callable[[Bill], Tensor] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """The best so far, this wave in the order it was asked for, and its slopes [B K H A].
+
+    Slopes are d loss / d action, 0 where they are no number; None if no loss was given.
+    """
+
+    known: Pool
+    fresh: Pool
+    slopes: Tensor | None = None
+
+
+Waves = Generator[Wave, Told, None]
+"""A planner at work: it yields waves, is sent what came of them, and returns when it is done."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a search found: its best candidates, the tempting one, and the best unlike the best.
+
+    `tried` candidates of all agents together, in `waves` (None: there was no search); `complete`
+    if no deadline cut it short.
+    """
+
+    best: Pool
+    tempting: Pool
+    rival: Pool
+    tried: int
+    waves: int | None = None
+    complete: bool = True
+
+    @staticmethod
+    def joined(parts: Sequence[Found], order: Sequence[Tensor]) -> Found:
+        """Return what was found for all agents, given the rows [b] that each part is about."""
+        kinds = [[p.best for p in parts], [p.tempting for p in parts], [p.rival for p in parts]]
+        best, tempting, rival = (pools[0].rows(pools[1:]) for pools in kinds)
+        if len(parts) > 1:
+            back = torch.cat(list(order)).argsort()
+            best, tempting, rival = (p.agents(back) for p in (best, tempting, rival))
+        searched = [p.waves for p in parts if p.waves is not None]
+        tried, complete = sum(p.tried for p in parts), all(p.complete for p in parts)
+        return Found(best, tempting, rival, tried, min(searched, default=None), complete)
+
+
+class Pace:
+    """Foretells how long a wave takes from the last of its kind: seconds per number in it."""
+
+    def __init__(self) -> None:
+        """Know nothing yet: what is not known is expected to take no time."""
+        self._last_s: dict[bool, float] = {}
+        self._least_s: dict[bool, float] = {}
+
+    def expect_s(self, wave: Wave) -> float:
+        """Return how long the wave should take."""
+        return self._last_s.get(wave.loss is not None, 0.0) * wave.actions.numel()
+
+    def learn(self, wave: Wave, took_s: float) -> None:
+        """Remember how long the wave took."""
+        kind, each = wave.loss is not None, took_s / max(wave.actions.numel(), 1)
+        self._last_s[kind] = each
+        self._least_s[kind] = min(each, self._least_s.get(kind, each))
+
+    def doubt(self) -> None:
+        """Expect less, for a wave was given up: a hiccup must not end all searching.
+
+        Half of the last time, but no less than the least, which itself is doubted by `FADE`.
+        """
+        for kind, least in self._least_s.items():
+            self._least_s[kind] = FADE * least
+            self._last_s[kind] = max(self._last_s[kind] / 2, FADE * least)
+
+
+def judge(
+    objective: Objective, latent: Tensor, directive: Directive, wave: Wave
+) -> tuple[Pool, Tensor | None]:
+    """Return the candidates of a wave with their bills, and their slopes if it has a loss.
+
+    Raises ValueError if the energy does not depend differentiably on the actions.
+    """
+    if wave.loss is None:
+        return Pool.of(*objective(latent, wave.actions, directive)), None
+    with torch.enable_grad():
+        actions = wave.actions.detach().requires_grad_(True)
+        rollout, bill = objective(latent, actions, directive)
+        loss = wave.loss(bill).sum()
+        if not bill.energy.requires_grad:
+            raise ValueError(
+                "expected an energy with gradients to descend, came one without; use a"
+                " differentiable world model and cost, or an actor that only samples (cem, icem,"
+                " mppi, shooting, mixture)"
+            )
+        (slopes,) = torch.autograd.grad(loss, actions)
+    return Pool.of(rollout, bill), slopes.nan_to_num(0.0, 0.0, 0.0)
+
+
+def search(
+    ask: Callable[[Wave], tuple[Pool, Tensor | None]],
+    waves: Callable[[Pool], Waves],
+    seeds: Tensor,
+    half: Tensor,
+    keep: int,
+    pace: Pace,
+    deadline: float = float("inf"),
+    tolerance: float = 0.0,
+) -> Found:
+    """Judge `seeds` [B K H A], then wave after wave until done, converged or out of time.
+
+    A wave is not begun if by `pace`, and in the time the seeds took, it would not end before
+    `deadline` (of `perf_counter`). The best `keep` so far are kept. With a `tolerance` above 0 an
+    agent whose best energy has not fallen by more than that share for `PATIENCE` waves is done;
+    what follows changes nothing for it, so that its plan does not depend on the others'.
+    """
+    began = time.perf_counter()
+    known, _ = ask(Wave(seeds))
+    least_s = time.perf_counter() - began
+    tempting, tried, count = known.tempting(), known.energy.numel(), 0
+    archive = [known.bare()]
+    idle = torch.zeros(len(seeds), dtype=torch.int64)
+    source = waves(known)
+    wave = next(source, None)
+    while wave is not None and not (tolerance > 0 and bool((idle >= PATIENCE).all())):
+        begin = time.perf_counter()
+        if begin + max(pace.expect_s(wave), least_s) >= deadline:
+            pace.doubt()
+            break
+        fresh, slopes = ask(wave)
+        if tolerance > 0:
+            fresh = fresh.without((idle >= PATIENCE).unsqueeze(1).expand_as(fresh.energy))
+        tried, count = tried + fresh.energy.numel(), count + 1
+        archive.append(fresh.bare())
+        tempting = (tempting + fresh.tempting()).tempting()
+        before, known = known, (known + fresh).best(keep)
+        if tolerance > 0:
+            idle = torch.where(_better(before.best(1), known, tolerance), 0, idle + 1)
+        asked, wave = wave, _send(source, Told(known, fresh, slopes))
+        pace.learn(asked, time.perf_counter() - begin)
+    else:
+        wave = None
+    source.close()
+    best = known.best(keep)
+    rival = Pool.joined(archive).rival(best.best(1), half)
+    return Found(best, tempting, rival, tried, count, complete=wave is None)
+
+
+def _send(source: Waves, told: Told) -> Wave | None:
+    """Return the next wave; None if the planner is done."""
+    try:
+        return source.send(told)
+    except StopIteration:
+        return None
+
+
+def _better(before: Pool, known: Pool, tolerance: float) -> Tensor:
+    """Say for which agents the best improved: by more than `tolerance` of violation or energy."""
+    column = slice(0, 1)
+    broken = before.violation.clamp(min=0.0), known.violation[:, column].clamp(min=0.0)
+    energy = before.energy, known.energy[:, column]
+    first, second = ((old - new) > tolerance * old.abs() for old, new in (broken, energy))
+    return torch.where(broken[0] > 0, first, second)[:, 0]
