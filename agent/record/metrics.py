@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -29,7 +30,8 @@ def rows(episode: int, tick: Tick, header: Mapping[str, Any]) -> list[Row]:
     `header` is the run's: its `terms` and `guardrails` give the names. Columns: energies
     (`energy`, `anticipation`, `term.NAME`), `surprise`, `uncertainty`, `nearest` (distance to the
     nearest memory, latent units), `spread` and `z_spread` (of the forecast), the plan's
-    `plan_energy`, `plan_ms`, `evaluations`, `violation`, `tempted` (violation of the refused plan),
+    `plan_energy`, `plan_ms`, `evaluations`, `iterations`, `violation`, `tempted` (violation of the
+    refused plan), `rival_energy` of its runner-up and `lost`, why that one lost,
     the verdict's `ruling`, `guardrail`, `predicted`, `margin`, `reason`, and `ms.MODULE`. A column
     whose message is missing, because a module failed, is None.
     """
@@ -61,14 +63,38 @@ def _row(i: int, episode: int, tick: Tick, header: Mapping[str, Any]) -> Row:
         "plan_energy": plan and _at(plan.energy, i),
         "plan_ms": plan and plan.elapsed_ms,
         "evaluations": plan and plan.evaluations,
+        "iterations": plan and plan.iterations,
         "violation": plan and _at(plan.violation, i),
         "tempted": plan and _at(plan.temptation_violation, i),
+        "rival_energy": plan and plan.rival and _at(plan.rival.energy, i),
+        "lost": plan and lost(plan, i, header),
         **_ruled(verdict, i, header),
     }
     for k, name in enumerate(header.get("terms", ())):
         row[f"term.{name}"] = appraisal and _at(appraisal.terms[:, k], i)
     row |= {f"ms.{name}": ms for name, ms in tick.elapsed_ms.items()}
     return row
+
+
+def lost(plan: Plan, i: int, header: Mapping[str, Any]) -> str | None:
+    """Say in a few words why the runner-up of agent `i` lost; None if there was none.
+
+    By a guardrail it would have broken, or by its energy, and then which term it paid most for.
+    """
+    rival = plan.rival
+    if rival is None or not math.isfinite(_at(rival.energy, i)):
+        return None
+    names = [g["name"] for g in header.get("guardrails", ())]
+    blamed = int(rival.guardrail[i])
+    if blamed >= 0:
+        name = names[blamed] if blamed < len(names) else f"guardrail {blamed}"
+        return f"breaks {name}, by {_at(rival.violation, i):.3g} summed over steps"
+    more = rival.terms[i] - plan.terms[i].sum(dim=-1)
+    words = f"energy {_at(rival.energy, i):.3g}, {_at(rival.energy - plan.energy, i):.2g} more"
+    terms = list(header.get("terms", ()))
+    if len(terms) != len(more) or not len(more) or not float(more.max()) > 0:
+        return words
+    return f"{words}, most of it {terms[int(more.argmax())]}"
 
 
 def _ruled(verdict: Verdict | None, i: int, header: Mapping[str, Any]) -> Row:

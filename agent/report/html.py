@@ -133,11 +133,11 @@ def _shortcuts(stories: list[Moment], life: Life) -> str:
             f"{table(story.facts)}</div></div>"
         )
     caption = (
-        "Left: seen from above, the plan it chose (blue) and the one that was refused (red): where"
-        " the guardrails were asked about the straight way, the plan that nears the goal fastest;"
-        " otherwise the candidate of least energy. Right: what the deciding guardrail watches, step"
-        " by step of both plans, with the calibrated margin added; in the red zone the guardrail is"
-        " violated."
+        "Left: seen from above, the plan it chose (blue), its runner-up, the best that differs from"
+        " it (grey), and the one that was refused (red): where the guardrails were asked about the"
+        " straight way, the plan that nears the goal fastest; otherwise the candidate of least"
+        " energy. Right: what the deciding guardrail watches, step by step of both plans, with the"
+        " calibrated margin added; in the red zone the guardrail is violated."
     )
     return section("The refused shortcut", "".join(blocks) + f"<p class='how'>{caption}</p>")
 

@@ -116,6 +116,8 @@ def _words(row: Row, header: Mapping[str, Any]) -> dict[str, Text]:
     if (row["tempted"] or 0.0) > 0:
         plan.append(f" · shortcut refused (by {_number(row['tempted'])})", "magenta")
     plan.append(f" · {row['evaluations'] or 0} plans × {row['horizon'] or 0} ticks", "dim")
+    if row["lost"]:
+        plan.append(f" · runner-up {row['lost']}", "dim")
     return {
         "configurator": Text(f"{MODES.get(row['mode'], '–')} · horizon {row['horizon'] or '–'}"),
         "perception": Text(

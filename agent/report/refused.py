@@ -8,12 +8,14 @@ from typing import Any
 
 import matplotlib as mpl
 import numpy as np
+import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
 from agent.core.messages import Percept, Plan, Ruling, Task, Verdict
-from agent.report.plots import BLUE, INK, RED, STYLE, forbid, plane, svg
+from agent.record.metrics import lost
+from agent.report.plots import BLUE, GREY, INK, RED, STYLE, forbid, plane, svg
 from agent.report.series import Array, Disc, GuardReader, Life, Limit, PathReader, array
 
 
@@ -88,6 +90,8 @@ def moment(
         facts.append(("violation of the shortcut", f"{life.tempted[tick]:.3g}, summed over steps"))
     if plan is not None:
         facts.append(("energy of the chosen plan", f"{float(plan.energy[0]):.3g}"))
+        names = {"guardrails": [{"name": limit.name} for limit in limits], "terms": [*life.terms]}
+        facts.append(("runner-up", lost(plan, 0, names) or "none that differs"))
     return Moment(
         time_s=float(life.time_s[tick]),
         who=who,
@@ -117,10 +121,14 @@ def _drawn(
             plane(above, life, unit, scene, tick + 1)
             if paths is not None and percept is not None and plan is not None:
                 start = percept.latent[0]
-                for actions, colour, label in (
-                    (plan.actions[0], BLUE, "chosen plan" if allowed else "plan the gate refused"),
+                chosen = "chosen plan" if allowed else "plan the gate refused"
+                shown = [
+                    (plan.actions[0], BLUE, chosen),
                     (plan.temptation[0], RED, "shortcut that was refused"),
-                ):
+                ]
+                if plan.rival is not None and bool(torch.isfinite(plan.rival.energy[0])):
+                    shown.insert(0, (plan.rival.actions[0], GREY, "runner-up"))
+                for actions, colour, label in shown:
                     path = np.concatenate([here, array(paths.imagine_path(start, actions))])
                     above.plot(*path.T, "o-", color=colour, ms=2.5, lw=1.6, label=label)
             above.plot(*here[0], "o", color="white", mec=INK, mew=1.6, ms=7, label="here")

@@ -28,6 +28,16 @@ def test_on_a_terminal_every_module_has_its_row() -> None:
     assert max(map(len, words.splitlines())) <= 110
 
 
+def test_the_runner_up_is_named_and_why_it_lost() -> None:
+    screen = Console(file=io.StringIO(), force_terminal=True, width=200)
+    shown = Console(file=io.StringIO(), width=200)
+    with Panel(HEADER, screen) as panel:
+        panel.update(0, next(ticks(1)))
+        shown.print(panel.render())
+    assert isinstance(shown.file, io.StringIO)
+    assert "runner-up breaks " in shown.file.getvalue()
+
+
 def test_elsewhere_a_line_per_second() -> None:
     pipe = io.StringIO()
     with Panel(HEADER, Console(file=pipe, width=80)) as panel:
