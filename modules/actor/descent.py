@@ -12,6 +12,12 @@ from agent.core.messages import Bill
 from agent.core.settings import Settings
 from modules.actor.search import Told, Wave
 
+KEEP, KEEP_SQUARE = 0.9, 0.999
+"""Adam's usual memory of slopes and of their squares.
+
+By hand: torch's own takes seconds to import what it needs, in the first tick that plans.
+"""
+
 
 class Descent(Settings):
     """How plans descend: `rate` of Adam in halves of the actuators' range, and guardrails' price.
@@ -43,13 +49,13 @@ class Descent(Settings):
 
         After every step they are put back `within` the limits; `half` [A] is half their range.
         """
-        share = plans / half.clamp(min=1e-9)
-        optimiser = torch.optim.Adam([share], lr=self.rate)
-        for _ in range(steps):
+        mean, square = torch.zeros_like(plans), torch.zeros_like(plans)
+        for step in range(1, steps + 1):
             told = yield Wave(plans, self.loss)
             assert told.slopes is not None
-            share.grad = told.slopes * half
-            optimiser.step()
-            plans = within(share * half)
-            share.copy_(plans / half.clamp(min=1e-9))
+            slopes = told.slopes * half
+            mean = mean.lerp(slopes, 1 - KEEP)
+            square = square.lerp(slopes.square(), 1 - KEEP_SQUARE)
+            size = (square / (1 - KEEP_SQUARE**step)).sqrt() + 1e-8
+            plans = within(plans - self.rate * half * (mean / (1 - KEEP**step)) / size)
         return (yield Wave(plans))

@@ -34,7 +34,7 @@ class Pool:
     def of(rollout: Rollout, bill: Bill) -> Pool:
         """Return the candidates of a rollout with their bills."""
         sound = torch.isfinite(bill.energy) & torch.isfinite(bill.violation)
-        parts = (
+        return Pool(
             rollout.actions,
             rollout.latents.mean(dim=0),
             bill.energy.masked_fill(~sound, torch.inf),
@@ -42,7 +42,10 @@ class Pool:
             bill.terms,
             bill.guardrails,
         )
-        return Pool(*(part.detach() for part in parts))
+
+    def detached(self) -> Pool:
+        """Return the candidates without the graph that their gradients came through."""
+        return Pool(*(getattr(self, f.name).detach() for f in fields(Pool)))
 
     def __add__(self, other: Pool) -> Pool:
         """Return both pools' candidates, these first."""

@@ -126,7 +126,7 @@ def judge(
                 " mppi, shooting, mixture)"
             )
         (slopes,) = torch.autograd.grad(loss, actions)
-    return Pool.of(rollout, bill), slopes.nan_to_num(0.0, 0.0, 0.0)
+    return Pool.of(rollout, bill).detached(), slopes.nan_to_num(0.0, 0.0, 0.0)
 
 
 def search(

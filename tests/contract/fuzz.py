@@ -44,7 +44,8 @@ class Rough:
         places = state[:, None, None] + actions.cumsum(dim=2)
         gap = places - directive.goal[:, None, None]
         away = gap.square().mean(dim=-1) + 0.3 * (3.0 * places).sin().sum(dim=-1)
-        chance = (1e3 * actions.detach().sum(dim=(2, 3)).double()).sin().mul(1e3).remainder(1.0)
+        bits = actions.detach().contiguous().view(torch.int32).long().sum(dim=(2, 3))
+        chance = (bits * 2654435761).remainder(2**32) / 2**32
         energy = away.mean(dim=-1).masked_fill(chance < self.bad, self.kind)
         rail = places[..., 0] - self.wall
         bill = Bill(
