@@ -56,7 +56,8 @@ class Problem:
 
     def energy(self, states: Tensor) -> Tensor:
         """Return the energy [...] of latents [... Z]: mean squared distance to the goal."""
-        return (states - self.goal[0]).square().mean(dim=-1)
+        away: Tensor = torch.linalg.vector_norm(states - self.goal[0], dim=-1)
+        return away.square() / LATENT
 
     def total(self, actions: Tensor) -> Tensor:
         """Return the energy [n] of plans [n H A], in plain torch."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Literal
 
 import torch
@@ -55,6 +56,7 @@ class Tape:
         return self._drawn[index]
 
 
+@functools.cache
 def correlation(horizon: int, ticks: float) -> Tensor:
     """Return L [H H] such that L @ white noise has unit variance, correlated over `ticks`.
 

@@ -143,7 +143,7 @@ class Planner(nn.Module, ABC):
         self._last = best.actions
         return Plan(
             actions=best.actions[:, 0],
-            latents=best.latents[:, 0],
+            latents=best.latents[:, 0].mean(dim=1),
             energy=best.energy[:, 0],
             terms=best.terms[:, 0],
             guardrails=best.guardrails[:, 0],

@@ -18,7 +18,7 @@ APART = 0.1
 class Pool:
     """Evaluated candidates.
 
-    Shapes: `actions` [B K H A], `latents` [B K H Z] (mean over members), `energy` and `violation`
+    Shapes: `actions` [B K H A], `latents` [B K E H Z] of every member, `energy` and `violation`
     [B K], `terms` [B K T H], `guardrails` [B K R H]. Where energy or violation is not finite, both
     are infinite.
     """
@@ -36,7 +36,7 @@ class Pool:
         sound = torch.isfinite(bill.energy) & torch.isfinite(bill.violation)
         return Pool(
             rollout.actions,
-            rollout.latents.mean(dim=0),
+            rollout.latents.permute(1, 2, 0, 3, 4),
             bill.energy.masked_fill(~sound, torch.inf),
             bill.violation.masked_fill(~sound, torch.inf),
             bill.terms,

@@ -149,7 +149,7 @@ def search(
     began = time.perf_counter()
     known, _ = ask(Wave(seeds))
     least_s = time.perf_counter() - began
-    tempting, tried, count = known.tempting(), known.energy.numel(), 0
+    tried, count = known.energy.numel(), 0
     archive = [known.bare()]
     idle = torch.zeros(len(seeds), dtype=torch.int64)
     source = waves(known)
@@ -164,8 +164,7 @@ def search(
             fresh = fresh.without((idle >= PATIENCE).unsqueeze(1).expand_as(fresh.energy))
         tried, count = tried + fresh.energy.numel(), count + 1
         archive.append(fresh.bare())
-        tempting = (tempting + fresh.tempting()).tempting()
-        before, known = known, (known + fresh).best(keep)
+        before, known = known, (known + fresh.best(keep)).best(keep)
         if tolerance > 0:
             idle = torch.where(_better(before.best(1), known, tolerance), 0, idle + 1)
         asked, wave = wave, _send(source, Told(known, fresh, slopes))
@@ -174,8 +173,9 @@ def search(
         wave = None
     source.close()
     best = known.best(keep)
-    rival = Pool.joined(archive).rival(best.best(1), half)
-    return Found(best, tempting, rival, tried, count, complete=wave is None)
+    every = Pool.joined(archive)
+    rival = every.rival(best.first(1), half)
+    return Found(best, every.tempting(), rival, tried, count, complete=wave is None)
 
 
 def _send(source: Waves, told: Told) -> Wave | None:

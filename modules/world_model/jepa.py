@@ -35,11 +35,9 @@ class Batched(nn.Module):
         self.weight = nn.Parameter(torch.empty(members, inputs, outputs).uniform_(-bound, bound))
         self.bias = nn.Parameter(torch.zeros(members, 1, outputs))
 
-    def forward(self, rows: Tensor, out: Tensor | None = None) -> Tensor:
-        """Return every member's affine map of its own rows, into `out` if it is given."""
-        if out is None:
-            return torch.baddbmm(self.bias, rows, self.weight)
-        return torch.baddbmm(self.bias, rows, self.weight, out=out)
+    def forward(self, rows: Tensor) -> Tensor:
+        """Return every member's affine map of its own rows."""
+        return torch.baddbmm(self.bias, rows, self.weight)
 
 
 class JEPA(nn.Module):
@@ -59,7 +57,7 @@ class JEPA(nn.Module):
 
         members: int = Field(default=3, ge=1)
         width: int = Field(default=128, ge=1)
-        chunk: int = Field(default=128, ge=1)
+        chunk: int = Field(default=320, ge=1)
         latent_variable: dict[str, Any] | None = None
 
     reads: ClassVar[tuple[type, ...]] = (Percept, Action)
@@ -90,6 +88,7 @@ class JEPA(nn.Module):
         self.register_buffer("centre", (low + high) / 2, persistent=False)
         self.register_buffer("extent", (high - low) / 2, persistent=False)
         self.register_buffer("spread_scale", torch.ones(()))
+        self._kept: list[Tensor] = []
 
     def ports(self) -> Ports:
         """Insist on commands in the body's actuator layout."""
@@ -248,20 +247,28 @@ class JEPA(nn.Module):
         return torch.stack(steps, dim=2)
 
     def _fast(self, start: Tensor, moves: Tensor) -> Tensor:
-        members, (rows, horizon, _), size = self.members, moves.shape, start.shape[-1]
-        latents = start.new_empty(members, rows, horizon, size)
+        (rows, horizon, _), size = moves.shape, start.shape[-1]
+        latents = start.new_empty(self.members, rows, horizon, size)
         scaled = (moves - self.centre) / self.extent
+        first, second, third = self.first, self.second, self.third
         for low in range(0, rows, self._chunk):
             high = min(low + self._chunk, rows)
-            inputs = start.new_empty(members, high - low, size + moves.shape[-1])
+            inputs, one, two, change = self._workspace(high - low, start)
             states, commands = inputs[..., :size], inputs[..., size:]
-            states.copy_(start[low:high].expand(members, -1, -1))
-            one = start.new_empty(members, high - low, self.first.bias.shape[-1])
-            two, change = torch.empty_like(one), start.new_empty(members, high - low, size)
-            for h in range(horizon):
-                commands.copy_(scaled[low:high, h].expand(members, -1, -1))
-                F.silu(self.first(inputs, out=one), inplace=True)
-                F.silu(self.second(one, out=two), inplace=True)
-                states += self.third(two, out=change)
-                latents[:, low:high, h] = states
+            states.copy_(start[low:high])
+            steps = latents[:, low:high].unbind(dim=2)
+            for move, step in zip(scaled[low:high].unbind(dim=1), steps, strict=True):
+                commands.copy_(move)
+                torch.baddbmm(first.bias, inputs, first.weight, out=one)
+                torch.baddbmm(second.bias, F.silu(one, inplace=True), second.weight, out=two)
+                torch.baddbmm(third.bias, F.silu(two, inplace=True), third.weight, out=change)
+                step.copy_(states.add_(change))
         return latents
+
+    def _workspace(self, rows: int, like: Tensor) -> list[Tensor]:
+        """Return where a chunk is computed: inputs, both hidden layers, change; kept for reuse."""
+        if not self._kept or self._kept[0].device != like.device:
+            inputs, width = self.first.weight.shape[1:]
+            sizes = (inputs, width, width, self.third.bias.shape[-1])
+            self._kept = [like.new_empty(self.members, self._chunk, size) for size in sizes]
+        return [space[:, :rows] for space in self._kept]
