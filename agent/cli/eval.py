@@ -14,7 +14,7 @@ import numpy as np
 from agent.cli.common import Figure, checkpoints, configure, figure, say, write_figures
 from agent.config.build import Blueprint
 from agent.core.errors import InputError
-from agent.evaluate.episodes import Outcome, latency, random_policy, trials_of
+from agent.evaluate.episodes import Outcome, latency, random_policy, referable, trials_of
 from agent.evaluate.statistics import mean, proportion
 from agent.evaluate.workers import carry_out, jobs
 from agent.record import checkpoint
@@ -34,6 +34,8 @@ def main(options: argparse.Namespace) -> int:
             f"eval: expected a config with a goal, came {found.config.name}, which only watches;"
             f" use `python run_agent.py voe CONFIG`"
         )
+    if found.config.eval.oracle_episodes:
+        referable(found)
     paths = list(options.checkpoint or map(Path, found.config.eval.checkpoints)) or checkpoints(
         options, found
     )

@@ -31,7 +31,7 @@ from agent.config.build import Blueprint, Mind
 from agent.core.errors import InputError, SafetyError
 from agent.core.loop import Tick
 from agent.core.messages import Verdict
-from agent.evaluate.episodes import Outcome, episodes, oracle, random_policy
+from agent.evaluate.episodes import Outcome, episodes, oracle, random_policy, referable
 from agent.evaluate.statistics import proportion
 from agent.record import checkpoint
 from agent.record.files import write_whole
@@ -42,6 +42,8 @@ from agent.report.panel import Panel, end_card
 def main(options: argparse.Namespace) -> int:
     """Live the config's episodes; returns the exit code."""
     found = configure(options)
+    if found.config.run.reference and found.config.goal is not None:
+        referable(found)
     path = checkpoints(options, found)[0]
     mind, about = mind_of(found, path)
     seeds = found.config.run.seeds

@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from agent.config.build import Blueprint, Mind
+from agent.core.errors import InputError
 from agent.core.loop import Tick, live
 from agent.core.messages import Action, Plan, Ruling, Verdict
 from worlds.oracle import Oracle
@@ -114,11 +115,23 @@ def random_policy(world: Any, seeds: Sequence[int], ticks: int) -> Outcome:
     )
 
 
+def referable(blueprint: Blueprint) -> None:
+    """Raise InputError if the true simulator cannot stand in for this agent's world model."""
+    actor = blueprint.singles["actor"]
+    if getattr(actor.kind, "descends", False):
+        raise InputError(
+            f"oracle: expected an actor that can plan through the true simulator, which has no"
+            f" gradients, came {actor.use}; set eval.oracle_episodes=0 and run.reference=false"
+        )
+
+
 def oracle(blueprint: Blueprint, tensors: Any, seeds: Sequence[int], ticks: int) -> Outcome:
     """Live episodes with the true simulator in the world model's place; all else is the agent's.
 
-    Episodes end when their goal is reached, since simulating every candidate is slow.
+    Episodes end when their goal is reached, since simulating every candidate is slow. Raises
+    InputError for an actor that needs gradients.
     """
+    referable(blueprint)
     whole: Outcome | None = None
     for start in range(0, len(seeds), ORACLE_BATCH):
         some = seeds[start : start + ORACLE_BATCH]

@@ -111,20 +111,22 @@ def judge(
 ) -> tuple[Pool, Tensor | None]:
     """Return the candidates of a wave with their bills, and their slopes if it has a loss.
 
-    Raises ValueError if the energy does not depend differentiably on the actions.
+    Raises ValueError if the energy or what is imagined has no gradients: a price on the actions
+    alone would lead nowhere.
     """
     if wave.loss is None:
         return Pool.of(*objective(latent, wave.actions, directive)), None
     with torch.enable_grad():
         actions = wave.actions.detach().requires_grad_(True)
         rollout, bill = objective(latent, actions, directive)
-        loss = wave.loss(bill).sum()
-        if not bill.energy.requires_grad:
+        if not (rollout.latents.requires_grad and bill.energy.requires_grad):
+            lacking = "an energy" if rollout.latents.requires_grad else "imagined states"
             raise ValueError(
-                "expected an energy with gradients to descend, came one without; use a"
-                " differentiable world model and cost, or an actor that only samples (cem, icem,"
-                " mppi, shooting, mixture)"
+                f"expected gradients to descend, came {lacking} without any; use a differentiable"
+                f" world model and cost, or an actor that only samples (cem, icem, mppi, shooting,"
+                f" mixture)"
             )
+        loss = wave.loss(bill).sum()
         (slopes,) = torch.autograd.grad(loss, actions)
     return Pool.of(rollout, bill).detached(), slopes.nan_to_num(0.0, 0.0, 0.0)
 

@@ -46,6 +46,28 @@ def test_a_wrong_setting(
     refused([command, REACH, change], said, capsys)
 
 
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("actor.elites=99", r"actor \(cem\): .*came 99 elites of 64 samples; lower `elites`"),
+        ("actor.samples=0", r"actor: 'samples': .*greater than or equal to 2, came 0"),
+        ("configurator.horizon=0", r"configurator.*at least 1 tick, came 0"),
+    ],
+)
+def test_a_planner_that_cannot_plan(
+    change: str, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    refused(["check", REACH, change], said, capsys)
+
+
+@pytest.mark.parametrize("command", ["run", "eval"])
+def test_an_actor_that_descends_has_no_oracle(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = r"oracle: .*no gradients, came gradient; set eval\.oracle_episodes=0"
+    refused([command, REACH, "actor={use: gradient}"], said, capsys)
+
+
 def test_a_key_that_stands_twice(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (folder / "mine.yaml").write_text(REACH.read_text() + "\nseed: 3\n")
     refused(
