@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import functools
+from functools import cache
 from typing import Literal
 
 import torch
@@ -56,7 +56,7 @@ class Tape:
         return self._drawn[index]
 
 
-@functools.cache
+@cache
 def correlation(horizon: int, ticks: float) -> Tensor:
     """Return L [H H] such that L @ white noise has unit variance, correlated over `ticks`.
 

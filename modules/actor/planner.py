@@ -203,7 +203,7 @@ class Planner(nn.Module, ABC):
         plans = torch.cat((scaled.clamp(policy.low, policy.high), seeds[:, :-1]), dim=1)
         pool = Pool.of(*self._objective(latent, plans, directive))
         best, tried = pool.best(self._carried), pool.energy.numel()
-        return Found(best, pool.tempting(), pool.rival(best.first(1), self.extent), tried)
+        return Found(best, pool.bare().tempting(), pool.rival(best.first(1), self.extent), tried)
 
     def _within(self, plans: Tensor) -> Tensor:
         """Return plans [B K H A] put back within the limits, and ending at rest."""

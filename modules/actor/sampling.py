@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -30,6 +30,13 @@ class Pool:
     terms: Tensor
     guardrails: Tensor
 
+    @property
+    def columns(self) -> tuple[Tensor, ...]:
+        """The tensors, in order; looked at thousands of times a second, so without reflection."""
+        return (
+            self.actions, self.latents, self.energy, self.violation, self.terms, self.guardrails
+        )  # fmt: skip
+
     @staticmethod
     def of(rollout: Rollout, bill: Bill) -> Pool:
         """Return the candidates of a rollout with their bills."""
@@ -45,7 +52,7 @@ class Pool:
 
     def detached(self) -> Pool:
         """Return the candidates without the graph that their gradients came through."""
-        return Pool(*(getattr(self, f.name).detach() for f in fields(Pool)))
+        return Pool(*(part.detach() for part in self.columns))
 
     def __add__(self, other: Pool) -> Pool:
         """Return both pools' candidates, these first."""
@@ -54,16 +61,18 @@ class Pool:
     @staticmethod
     def joined(pools: Sequence[Pool]) -> Pool:
         """Return the candidates of all pools, in order."""
-        return Pool(*(torch.cat([getattr(p, f.name) for p in pools], 1) for f in fields(Pool)))
+        return Pool(
+            *(torch.cat(parts, 1) for parts in zip(*(p.columns for p in pools), strict=True))
+        )
 
     def take(self, order: Tensor) -> Pool:
         """Return the candidates that `order` [B k] names, in that order."""
         rows = torch.arange(len(order)).unsqueeze(1)
-        return Pool(*(getattr(self, f.name)[rows, order] for f in fields(Pool)))
+        return Pool(*(part[rows, order] for part in self.columns))
 
     def agents(self, rows: Tensor) -> Pool:
         """Return the candidates of agents `rows` [b], in that order."""
-        return Pool(*(getattr(self, f.name)[rows] for f in fields(Pool)))
+        return Pool(*(part[rows] for part in self.columns))
 
     def order(self) -> Tensor:
         """Return the ranking [B K]: feasible by energy, then infeasible by violation.
@@ -80,7 +89,7 @@ class Pool:
 
     def first(self, count: int) -> Pool:
         """Return the first `count` candidates as they stand."""
-        return Pool(*(getattr(self, f.name)[:, :count] for f in fields(Pool)))
+        return Pool(*(part[:, :count] for part in self.columns))
 
     def without(self, these: Tensor) -> Pool:
         """Return the candidates with `these` [B K] out of the race: as if not finite."""
@@ -92,7 +101,8 @@ class Pool:
 
     def bare(self) -> Pool:
         """Return the candidates without what was imagined of them, which is most of them."""
-        return replace(self, latents=self.latents[..., :0])
+        latents = self.latents[..., :0]
+        return Pool(self.actions, latents, self.energy, self.violation, self.terms, self.guardrails)
 
     def rival(self, chosen: Pool, half: Tensor) -> Pool:
         """Return the best candidate unlike the `chosen` one, both [B 1]; not finite: there is none.
@@ -111,7 +121,7 @@ class Pool:
         if not others:
             return self
         pools = [self, *others]
-        return Pool(*(torch.cat([getattr(p, f.name) for p in pools]) for f in fields(Pool)))
+        return Pool(*(torch.cat(parts) for parts in zip(*(p.columns for p in pools), strict=True)))
 
 
 def some(directive: Directive, rows: Tensor | slice) -> Directive:

@@ -54,6 +54,7 @@ Waves = Generator[Wave, Told, None]
 class Found:
     """What a search found: its best candidates, the tempting one, and the best unlike the best.
 
+    The last two are bare: nothing of what was imagined of them is kept.
     `tried` candidates of all agents together, in `waves` (None: there was no search); `complete`
     if no deadline cut it short.
     """
@@ -151,8 +152,7 @@ def search(
     began = time.perf_counter()
     known, _ = ask(Wave(seeds))
     least_s = time.perf_counter() - began
-    tried, count = known.energy.numel(), 0
-    archive = [known.bare()]
+    tried, count, archive = known.energy.numel(), 0, [known.bare()]
     idle = torch.zeros(len(seeds), dtype=torch.int64)
     source = waves(known)
     wave = next(source, None)
@@ -175,9 +175,9 @@ def search(
         wave = None
     source.close()
     best = known.best(keep)
-    every = Pool.joined(archive)
-    rival = every.rival(best.first(1), half)
-    return Found(best, every.tempting(), rival, tried, count, complete=wave is None)
+    whole = Pool.joined(archive)
+    rival = whole.rival(best.first(1), half)
+    return Found(best, whole.tempting(), rival, tried, count, complete=wave is None)
 
 
 def _send(source: Waves, told: Told) -> Wave | None:
