@@ -50,7 +50,7 @@ def prove(
             )
     if directive.budget_ms < took_ms:
         raise InputError(
-            f"{who}: expected a budget of at least {took_ms:.2g} ms, which the smallest question to"
+            f"{who}: expected a budget of at least {took_ms:.1f} ms, which the smallest question to"
             f" the world model takes, came {directive.budget_ms:g} ms; raise"
             f" configurator.budget_ms or shorten the horizon"
         )

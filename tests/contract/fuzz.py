@@ -92,7 +92,17 @@ def _once(name: str, seed: int, draw: torch.Generator) -> Counter[str]:
     share = [0.0, 0.3, 0.9, 1.0][whole(0, 3)]
     objective: Any = Rough(share, BAD[whole(0, 2)], float(real(-3.0, 3.0, 1)))
     site = Site(place, body, 20.0, size, place, ("away",), ("wall",), objective, seed)
-    made = small(name, site, whole(2, 16), whole(1, 3), whole(1, 8), float(real(0.1, 1.0, 1)))
+    settings = {
+        "samples": whole(2, 16),
+        "iterations": whole(1, 3),
+        "elites": whole(1, 2),
+        "restarts": whole(1, 8),
+        "best": whole(1, 3),
+        "steps": whole(1, 3),
+        "chunk": whole(1, 4),
+        "tolerance": [0.0, 0.0, 0.2][whole(0, 2)],
+    }
+    made = small(name, site, float(real(0.1, 1.0, 1)), settings)
     modes = torch.randint(1, 3, (batch,), generator=draw)
     goal = real(-20.0, 20.0, batch, size)
     one = torch.ones(batch, 1)
@@ -106,22 +116,17 @@ def _once(name: str, seed: int, draw: torch.Generator) -> Counter[str]:
     return count
 
 
-def small(
-    name: str, site: Site, samples: int, iterations: int, elites: int, span: float = 1.0
-) -> Planner:
-    """Return a planner with these settings, those it has."""
+def small(name: str, site: Site, span: float, settings: dict[str, Any]) -> Planner:
+    """Return a planner with those of the settings that it has, and a policy that goes to extremes.
+
+    Commands stay within `span` of the body's range.
+    """
     kind = resolve("actor", name)
-    wanted: dict[str, Any] = {
-        "samples": samples,
-        "iterations": iterations,
-        "elites": min(elites, samples),
-        "restarts": samples,
-        "policy": {"width": 8, "horizon": 4, "span": span},
-    }
+    wanted = settings | {"policy": {"width": 8, "horizon": 4, "span": span}}
     known = kind.Config.model_fields
     torch.manual_seed(site.seed % 1000)
     made: Planner = kind(kind.Config(**{k: v for k, v in wanted.items() if k in known}), site)
-    torch.nn.init.normal_(made.policy.net[-1].weight, std=3.0)  # proposals that saturate
+    torch.nn.init.normal_(made.policy.net[-1].weight, std=3.0)
     return made
 
 

@@ -184,6 +184,16 @@ def test_more_iterations_never_make_a_plan_worse(name: str, wall: float) -> None
 
 
 @EVERY
+def test_a_long_search_gets_close_to_the_best_there_is(name: str) -> None:
+    """The goals are a step away: the best plan costs nothing. Shooting learns nothing from waves."""
+    here, goals = torch.zeros(4, 2), [[0.3, 0.1], [-0.4, -0.9], [0.55, 0.2], [-0.1, -1.0]]
+    plan = planner(name, Slide(), iterations=30, seed=2).plan(here, ask(goals))
+    _, bill = Slide()(here, torch.zeros(4, 1, H, 2), ask(goals))
+    most = 0.3 if name == "shooting" else 0.15
+    assert float((plan.energy / bill.energy[:, 0]).max()) < most
+
+
+@EVERY
 def test_a_planner_without_time_to_spare_still_looks_at_its_warm_start(name: str) -> None:
     objective = Slide(slow_s=0.004)
     made = planner(name, objective, iterations=50)
@@ -201,12 +211,13 @@ def test_a_planner_without_time_to_spare_still_looks_at_its_warm_start(name: str
 def test_a_deadline_is_not_overrun_by_a_whole_iteration(name: str) -> None:
     each_ms, budget_ms = 20.0, 90.0
     made = planner(name, Slide(slow_s=each_ms / 1e3), iterations=50)
-    spent = []
+    spent, waves = [], []
     for _ in range(4):
         plan = made.plan(starts(), replace(ask(GOALS), budget_ms=budget_ms))
         assert not plan.complete
-        assert 1 <= plan.iterations <= 3
         spent.append(plan.elapsed_ms)
+        waves.append(plan.iterations)
+    assert 1 <= max(waves) <= 3
     assert sorted(spent)[1] < budget_ms + each_ms / 2  # two of four, for the machine may stall
 
 
@@ -326,7 +337,7 @@ def test_a_deadline_shorter_than_one_question_is_refused(name: str) -> None:
     made = planner(name, Slide(slow_s=0.01))
     for _ in range(2):
         with pytest.raises(
-            InputError, match=rf"actor \({name}\): .*budget of at least 1.* ms.*3 ms"
+            InputError, match=rf"actor \({name}\): .*budget of at least \d+.\d ms.* came 3 ms"
         ):
             made.plan(starts(), replace(ask(GOALS), budget_ms=3.0))
     assert made.plan(starts(), ask(GOALS)).complete
