@@ -62,7 +62,7 @@ class Oracle:
         ticks = trace.reshape(-1, simulation.substeps, trace.shape[-1])
         latents = self._perception.encode(self._world.packed(ticks))
         shape = (1, batch, candidates, horizon, state.shape[-1])
-        return Rollout(state, actions, latents.reshape(shape), {})
+        return Rollout(state, actions, latents.reshape(shape), {}, networks=1)
 
     @torch.no_grad()
     def tick(self, inbox: Inbox) -> Forecast:

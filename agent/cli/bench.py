@@ -28,8 +28,8 @@ SIZES = {"B": 1, "Z": 24, "A": 2, "O": 8, "S": 5, "G": 2, "T": 4, "R": 3, "N": 4
 HORIZON = 12
 TICKS = 5000
 BENCHES = (
-    "tick", "anytime", "continual", "exploration", "foresight", "futures", "learning", "objectives",
-    "pixels", "planner", "watching",
+    "tick", "anytime", "continual", "exploration", "foresight", "futures", "known", "learning",
+    "objectives", "pixels", "planner", "watching",
 )  # fmt: skip
 
 

@@ -98,7 +98,7 @@ class Mind:
             for prefix, part in self.trainable().items()
             for name, value in part.state_dict().items()
         }
-        return {**found, MARGINS: self.guardrails.margins(self.guardrails.calibrated)}
+        return {**found, MARGINS: self.guardrails.measured()}
 
     def modules(self) -> dict[str, Any]:
         """Return the six modules by slot name."""
@@ -151,6 +151,7 @@ class Blueprint:
 
         `model(world_model, perception)` may put another world model in the learned one's place
         (the true-simulator reference); margins, which belong to the learned one, are zero then.
+        Without guardrails, as in a laboratory comparison, a checkpoint's margins are left aside.
         Raises InputError if names, quantities or weights do not fit.
         """
         torch.manual_seed(self.config.seed)
@@ -176,7 +177,8 @@ class Blueprint:
         readouts = learned["readouts"]
         _check_parts(terms, rails, readouts.layout)
 
-        margins = None if tensors is None or model is not None else tensors.get(MARGINS)
+        theirs = tensors if rails and model is None else None
+        margins = None if theirs is None else theirs.get(MARGINS)
         sealed = copy.deepcopy(readouts)
         guardrails = Guardrails(rails, sealed.requires_grad_(False), margins)
         world_model = learned["world_model"]

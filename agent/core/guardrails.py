@@ -31,13 +31,14 @@ class Guardrails:
     ) -> None:
         """Compile and seal `terms`; `margins` [R H] in each guardrail's unit (None: zero).
 
+        `margins` have a row for each guardrail that is ever realised (`realised`), in order.
         `readouts` must be this object's own copy: nothing else may hold it.
-        Raises InputError if `margins` are not one finite row for each term.
+        Raises InputError if `margins` are not one finite row for each of those.
         """
         self._terms = self._sealed = tuple(terms)
         self._readouts = readouts
         self.names = tuple(t.name for t in terms)
-        self._margins = _checked(margins, len(terms))
+        self._margins = _checked(margins, [realised(t) for t in terms])
         self._parts = (*_tree(readouts), *terms)
         self._kinds = [type(part) for part in self._parts]
         found = [(k, n, f) for k in dict.fromkeys(self._kinds) for n, f in _functions(k)]
@@ -66,6 +67,10 @@ class Guardrails:
             return self._margins[:, :horizon].clone()
         last = self._margins[:, -1:].expand(-1, horizon - have)
         return torch.cat([self._margins, last], dim=1)
+
+    def measured(self) -> Tensor:
+        """Return the margins as they were calibrated: a row for each guardrail that is realised."""
+        return self._margins[[realised(t) for t in self._terms]].clone()
 
     def read(self, rollout: Rollout) -> dict[str, Tensor]:
         """Return the quantities of a rollout through the sealed readouts, [E B K H n]."""
@@ -119,17 +124,29 @@ def violation(values: Tensor) -> Tensor:
     return values.clamp_min(0.0).sum(dim=(-2, -1))
 
 
-def _checked(margins: Tensor | None, count: int) -> Tensor:
-    """Return margins [R H] as the guardrails' own. Raises InputError if they do not fit."""
+def realised(guardrail: Any) -> bool:
+    """Say whether sensors show in the end what a guardrail, or its class, foresees."""
+    return bool(getattr(guardrail, "realised", True))
+
+
+def _checked(margins: Tensor | None, wanted: list[bool]) -> Tensor:
+    """Return margins as the guardrails' own, zeros in the rows of those that are not `wanted`.
+
+    Raises InputError if they do not fit.
+    """
     if margins is None:
-        return torch.zeros(count, 1)
-    own = margins.detach().clone().float().contiguous()
+        return torch.zeros(len(wanted), 1)
+    own, count = margins.detach().clone().float().contiguous(), sum(wanted)
     if own.ndim != 2 or len(own) != count or own.shape[1] < 1 or not own.isfinite().all():
         raise InputError(
             f"guardrails: expected finite margins, {count} rows of one or more steps, came"
             f" {list(own.shape)}; calibrate again with `python run_agent.py train CONFIG`"
         )
-    return own
+    if count == len(wanted):
+        return own
+    whole = own.new_zeros(len(wanted), own.shape[1])
+    whole[wanted] = own
+    return whole
 
 
 def _tree(readouts: Any) -> tuple[Any, ...]:

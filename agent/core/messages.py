@@ -10,12 +10,14 @@ Source: LeCun (2022), "A Path Towards Autonomous Machine Intelligence", sec. 3.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 
 from torch import Tensor
 
+from agent.core.errors import InputError, nearest
 from agent.core.spec import tensor
 
 
@@ -34,15 +36,33 @@ class Ruling(IntEnum):
     VETOED = 2
 
 
+ATTITUDES = ("mean", "worst", "cvar", "free_energy")
+
+
 @dataclass(frozen=True, slots=True)
 class Risk:
-    """Attitude over ensemble members: `mean`, `worst`, `cvar` (worst share `alpha`), `free_energy`.
+    """Attitude over futures, of all networks and draws of z: one of `ATTITUDES`.
 
-    For `free_energy` the temperature `alpha` interpolates between mean and worst case.
+    `alpha` is the share of worst futures that `cvar` looks at, in (0, 1], or the temperature of
+    `free_energy`, above 0, in units of energy; `mean` and `worst` have no use for it.
+    Raises InputError for an unknown attitude or an `alpha` out of range.
     """
 
     kind: str = "mean"
     alpha: float = 0.5
+
+    def __post_init__(self) -> None:
+        """Check the attitude."""
+        if self.kind not in ATTITUDES:
+            hint = nearest(self.kind, ATTITUDES)
+            raise InputError(f"risk: unknown attitude '{self.kind}'; {hint}")
+        most = 1.0 if self.kind == "cvar" else math.inf
+        if not 0.0 < self.alpha <= most or math.isinf(self.alpha):
+            wanted = "in (0, 1], the share of worst futures" if most == 1.0 else "above 0, finite"
+            raise InputError(
+                f"risk: expected an alpha {wanted}, for {self.kind}, came {self.alpha};"
+                f" set configurator.risk_alpha"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,12 +231,19 @@ class Rollout:
     readout name to [E B K H n], in the sensor's unit. A model with a latent variable draws M
     futures from each of its networks; E counts them all, so that costs, attitudes to risk and
     guardrails see every one.
+
+    `networks` says how many of them there are, the slowest part of E, so that what the model does
+    not know can be told from what nobody can (`agent.core.disagreement`). 1: there is nothing to
+    disagree about, as in what was seen; 0: the model does not say. `spread_scale` is the calibrated
+    factor from their deviation to the error to be expected.
     """
 
     start: Tensor
     actions: Tensor
     latents: Tensor
     quantities: Mapping[str, Tensor]
+    networks: int = 0
+    spread_scale: float | Tensor = 1.0
 
 
 @dataclass(frozen=True, slots=True)

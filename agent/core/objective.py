@@ -54,7 +54,8 @@ class GuardedObjective:
         ]
         rollouts, bills = zip(*parts, strict=True)
         names = rollouts[0].quantities
-        rollout = Rollout(
+        rollout = replace(
+            rollouts[0],
             start=state,
             actions=actions,
             latents=torch.cat([r.latents for r in rollouts], dim=1),

@@ -142,7 +142,11 @@ class Term(Protocol):
 
 
 class Guardrail(Protocol):
-    """A constraint on every imagined step; it is satisfied where its value is <= 0."""
+    """A constraint on every imagined step; it is satisfied where its value is <= 0.
+
+    One whose value no sensor can ever show, being about the imagination itself, says
+    `realised = False`: there is nothing to calibrate then, its margin is 0.
+    """
 
     name: str
 

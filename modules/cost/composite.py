@@ -13,7 +13,7 @@ from torch import Tensor
 
 from agent.core.messages import Action, Appraisal, Bill, Directive, Percept, Recollection, Rollout
 from agent.core.protocols import Inbox, Ports, Readouts, Site, Term
-from agent.core.risk import aggregate
+from agent.core.risk import aggregate, attribute
 from agent.core.settings import Settings
 
 ANTICIPATION = "anticipation"
@@ -81,7 +81,7 @@ class CompositeCost:
         none = total.new_zeros(b, k, 0, horizon)
         return Bill(
             energy=aggregate(total, directive.risk),
-            terms=aggregate(per_member, directive.risk) / horizon,
+            terms=attribute(per_member, total, directive.risk) / horizon,
             guardrails=none,
             violation=total.new_zeros(b, k),
         )
@@ -94,7 +94,8 @@ class CompositeCost:
         b = latent.shape[0]
         actions = latent.new_zeros(b, self._site.actuators.size) if last is None else last.command
         latents = latent[None, :, None, None, :]
-        now = Rollout(latent, actions[:, None, None], latents, self._readouts.read(latents))
+        read = self._readouts.read(latents)
+        now = Rollout(latent, actions[:, None, None], latents, read, networks=1)
         terms = self._per_member(now, directive)[0, :, 0, :, 0]
         drives = terms[:, :-1][:, self._intrinsic].sum(dim=1)
         anticipation = self._anticipate(latent)

@@ -133,7 +133,8 @@ class JEPA(nn.Module):
             roll = self._differentiable if torch.is_grad_enabled() else self._fast
             latents = roll(start, moves)
         shape = (-1, batch, candidates, horizon, state.shape[-1])
-        return Rollout(state, actions, latents.reshape(shape), {})
+        found = latents.reshape(shape)
+        return Rollout(state, actions, found, {}, self.ensemble, self.spread_scale)
 
     def explain(self, latents: Tensor, actions: Tensor) -> Tensor | None:
         """Return z [1 n 1 L D], for `imagine`, with which `actions` [n L A] lead to what was seen.

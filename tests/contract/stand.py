@@ -197,16 +197,17 @@ def rollout(made: Mind, e: int, b: int, k: int, h: int, seed: int = 0, **more: A
         "latents": draw(e, b, k, h, site.latent),
         "quantities": quantities,
     }
-    return Rollout(**(fields | more))
+    return Rollout(**(fields | {"networks": e} | more))
 
 
 def rows(seen: Rollout, cut: slice) -> Rollout:
     """Return some agents' futures."""
-    return Rollout(
-        seen.start[cut],
-        seen.actions[cut],
-        seen.latents[:, cut],
-        {n: q[:, cut] for n, q in seen.quantities.items()},
+    return dataclasses.replace(
+        seen,
+        start=seen.start[cut],
+        actions=seen.actions[cut],
+        latents=seen.latents[:, cut],
+        quantities={n: q[:, cut] for n, q in seen.quantities.items()},
     )
 
 
@@ -218,7 +219,9 @@ def leaves(seen: Rollout) -> dict[str, Tensor]:
 def grown(seen: Rollout, leaf: Mapping[str, Tensor]) -> Rollout:
     """Return the rollout with its tensors taken from `leaf`."""
     quantities = {n: leaf[n] for n in seen.quantities}
-    return Rollout(seen.start, leaf["actions"], leaf["latents"], quantities)
+    return dataclasses.replace(
+        seen, actions=leaf["actions"], latents=leaf["latents"], quantities=quantities
+    )
 
 
 def slopes(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import math
 from typing import Any
 
@@ -11,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from agent.config.resolve import resolve
+from agent.core.errors import InputError
 from agent.core.messages import Risk, Rollout
 from agent.core.settings import Settings
 from modules.world_model.views import Views
@@ -32,6 +34,9 @@ PARTS = pytest.mark.parametrize(
     ("slot", "name"),
     cases("term", "guardrail", "readouts", "critic", "perception", "world_model", "objective"),
 )
+
+COMPARING = {("term", "uncertainty"), ("guardrail", "known")}
+"""Parts that look at how members differ, and so need all of them."""
 
 
 def doubled(part: Any) -> Any:
@@ -156,14 +161,30 @@ def test_agents_candidates_and_members_are_judged_alone(slot: str, name: str) ->
 
     whole = judge(seen, ask.goal)
     torch.testing.assert_close(judge(rows(seen, slice(1, 2)), ask.goal[1:]), whole[:, 1:])
-    one = Rollout(
-        seen.start,
-        seen.actions[:, 2:3],
-        seen.latents[1:2, :, 2:3],
-        {n: q[1:2, :, 2:3] for n, q in seen.quantities.items()},
+    who = slice(None) if (slot, name) in COMPARING else slice(1, 2)
+    one = dataclasses.replace(
+        seen,
+        actions=seen.actions[:, 2:3],
+        latents=seen.latents[who, :, 2:3],
+        quantities={n: q[who, :, 2:3] for n, q in seen.quantities.items()},
     )
-    member = whole[1:2] if len(whole) == E else whole
+    member = whole[who] if len(whole) == E else whole
     torch.testing.assert_close(judge(one, ask.goal), member[:, :, 2:3])
+
+
+@pytest.mark.parametrize(("slot", "name"), sorted(COMPARING))
+def test_what_compares_members_refuses_a_model_that_does_not_tell_them_apart(
+    slot: str, name: str
+) -> None:
+    made, part = mind(slot, name), built(slot, name)
+    seen, ask = rollout(made, E, B, K, H, networks=0), directive(made, B, H)
+    with pytest.raises(InputError, match=r"expected futures of a whole number of networks"):
+        part.value(seen) if slot == "guardrail" else part.energy(seen, ask)
+    alone = rollout(made, 1, B, K, H, networks=1)
+    least = part.value(alone) if slot == "guardrail" else part.energy(alone, ask)
+    whole = rollout(made, E, B, K, H)
+    most = part.value(whole) if slot == "guardrail" else part.energy(whole, ask)
+    assert bool((least < most[:1]).all()), "with one network there is nothing to disagree about"
 
 
 @pytest.mark.parametrize(("slot", "name"), cases("guardrail"))
@@ -304,5 +325,7 @@ def test_a_cost_adds_up_its_terms(slot: str, name: str) -> None:
         weights[:, index] = 2.0
         only = cost.energy(seen, directive(made, B, H, weights=weights))
         torch.testing.assert_close(only.energy, 2 * bill.terms[:, :, index].sum(dim=-1))
-    worst = cost.energy(seen, directive(made, B, H, risk=Risk("worst")))
-    assert bool((worst.energy >= bill.energy - 1e-6).all())
+    for risk in (Risk("worst"), Risk("cvar", 0.5)):
+        wary = cost.energy(seen, directive(made, B, H, risk=risk))
+        assert bool((wary.energy >= bill.energy - 1e-6).all())
+        torch.testing.assert_close(wary.terms.sum(dim=(2, 3)), wary.energy)

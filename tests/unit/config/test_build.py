@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import Tensor
@@ -9,6 +11,8 @@ from torch import Tensor
 from agent.config import schema
 from agent.config.build import MARGINS, Blueprint, Mind, blueprint
 from agent.core.errors import InputError, WiringError
+from agent.core.messages import Rollout
+from modules.world_model.jepa import JEPA
 from tests.tiny import REACH, TINY
 
 
@@ -40,6 +44,16 @@ def assemble(*changes: str, tensors: dict[str, Tensor] | None = None) -> Mind:
         ("perception.compressed=[impct]", r"perception \(state\): .*impct"),
         ("readouts.compressed=[impct]", r"readouts \(probe\): .*impct"),
         ("guardrails.2.limit=[1.0]", r"joint_range: expected one limit or 2"),
+        ("configurator={use: fixed, risk: cvar, risk_alpha: 1.5}", r"alpha in \(0, 1\].*came 1\.5"),
+        (
+            "configurator.risk_alpha=0.0",
+            r"risk: expected an alpha above 0.*configurator\.risk_alpha",
+        ),
+        ("guardrails=[{use: known, limit: 0.0}]", r"guardrails\.0: 'limit': .*greater than 0"),
+        (
+            "terms=[{use: nearness, quantity: proximity, contact_m: 0.2}]",
+            r"terms\.0 \(nearness\): expected comfort_m above contact_m, 0\.2, came 0\.1",
+        ),
     ],
 )
 def test_what_does_not_fit_is_said_in_one_line(change: str, complaint: str) -> None:
@@ -93,6 +107,60 @@ def test_margins_of_other_guardrails_are_refused(tensors: dict[str, Tensor]) -> 
     fewer = {**tensors, MARGINS: tensors[MARGINS][:2]}
     with pytest.raises(InputError, match=r"margins"):
         assemble(tensors=fewer)
+
+
+KNOWN = (
+    "guardrails=[{use: at_least, name: keep_clear, quantity: proximity, limit: 0.03},"
+    " {use: known, limit: 0.3},"
+    " {use: at_most, name: speed_limit, quantity: joint_speed, limit: 1.7},"
+    " {use: at_most, name: joint_range, quantity: joint_angle, limit: [1.88, 2.58]}]"
+)
+
+
+def test_known_has_no_margin_and_fits_a_checkpoint_without_it(tensors: dict[str, Tensor]) -> None:
+    made = assemble(KNOWN, tensors=tensors)
+    margins, horizon = tensors[MARGINS], tensors[MARGINS].shape[1]
+    assert torch.equal(made.guardrails.margins(horizon)[[0, 2, 3]], margins)
+    assert not made.guardrails.margins(horizon)[1].any()
+    assert torch.equal(made.tensors()[MARGINS], margins)
+    other = assemble(KNOWN.replace("0.3}", "0.4}"), tensors=tensors)
+    assert made.guardrails.seal != other.guardrails.seal
+    assert made.guardrails.verify()
+    made.guardrails._terms[1].limit = 9.0  # type: ignore[attr-defined]
+    assert not made.guardrails.verify()
+
+
+def test_without_guardrails_margins_are_left_aside(tensors: dict[str, Tensor]) -> None:
+    made = assemble("guardrails=[]", tensors=tensors)
+    assert len(made.guardrails) == 0
+    assert made.objective.guard(torch.zeros(1, 24), torch.zeros(1, 1, 5, 2)).shape == (1, 1, 0, 5)
+
+
+def test_known_refuses_what_is_not_finite(tensors: dict[str, Tensor]) -> None:
+    made = assemble(KNOWN, tensors=tensors)
+    actions = torch.zeros(2, 1, 5, 2)
+    state = torch.zeros(2, made.site.latent)
+    state[1, 3] = torch.nan
+    values = made.objective.guard(state, actions)[:, 0, 1]
+    assert bool(values[0].isfinite().all())
+    assert bool((values[1] == torch.inf).all())
+
+
+class Reticent(JEPA):
+    """A world model that does not say how many networks it has."""
+
+    def imagine(self, state: Tensor, actions: Tensor, latent: Tensor | None = None) -> Rollout:
+        """Return the futures alone."""
+        return replace(super().imagine(state, actions, latent), networks=0)
+
+
+@pytest.mark.parametrize("change", [KNOWN, "terms=[{use: uncertainty}, {use: effort}]"])
+def test_a_world_model_that_does_not_say_what_it_knows_is_refused_when_wired(
+    change: str, world: object
+) -> None:
+    use = f"world_model.use='{__name__}:Reticent'"
+    with pytest.raises(WiringError, match=r"disagreement: expected futures .* networks"):
+        assemble(change, use).agent(world)  # type: ignore[arg-type]
 
 
 def test_margins_that_are_not_finite_are_refused(tensors: dict[str, Tensor]) -> None:
