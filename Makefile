@@ -59,6 +59,9 @@ bench: $(READY)  ## measure what docs/results/ holds (about half an hour)
 	$(BIN)/python run_agent.py eval configs/lead.yaml --episodes 100 eval.oracle_episodes=8 --json docs/results/eval-lead.json
 	$(BIN)/python run_agent.py bench futures configs/lead.yaml train.learner.steps=4000 train.readouts.steps=1000 \
 	  --json docs/results/futures.json --out docs/results/futures.svg
+	for name in reach lead; do $(BIN)/python run_agent.py bench known configs/$$name.yaml \
+	  --json docs/results/known-$$name.json || exit 1; done
+	$(BIN)/python run_agent.py bench risk configs/lab/lead-risk.yaml --json docs/results/risk-lead.json
 	$(BIN)/python run_agent.py energy configs/lead.yaml --json docs/results/energy-lead.json \
 	  --out docs/results/energy-lead.svg
 	$(BIN)/python run_agent.py energy configs/reach.yaml --json docs/results/energy-reach.json \

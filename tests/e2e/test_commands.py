@@ -12,14 +12,15 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
-from agent.cli import bench_learning, bench_planner
+from agent.cli import bench_learning, bench_planner, bench_risk
 from agent.cli.main import main
 from agent.config import schema
 from agent.config.build import blueprint
-from agent.evaluate.episodes import episodes
+from agent.evaluate.episodes import Outcome, episodes
 from agent.evaluate.planning import HORIZON, Problem
 from agent.record import checkpoint
 from agent.record.log import read
@@ -116,6 +117,50 @@ def test_bench_foresight(weights: Path, folder: Path) -> None:
         assert found[name]["value"] > 0
     assert found["plans"]["value"] == 4 * 6
     assert (folder / "f.svg").read_text().startswith("<svg")
+
+
+def test_bench_known(weights: Path, folder: Path) -> None:
+    words = ["bench", "known", REACH, "--checkpoint", weights, "train.explore.ticks=16"]
+    assert main([str(w) for w in [*words, "--json", "k.json"]]) == 0
+    found = figures(folder / "k.json")
+    usual = [found[f"usual.q{q}.h12"]["value"] for q in ("0.5", "0.9", "0.99")]
+    assert 0 < usual[0] < usual[1] < usual[2] <= found["limit"]["value"] * 1.5
+    assert found["beyond.1"]["value"] < 0.1
+    assert main(["bench", "known"]) == 2
+
+
+def test_bench_risk_lives_the_same_episodes_under_every_attitude(
+    weights: Path, folder: Path
+) -> None:
+    words = ["bench", "risk", REACH, "--episodes", 2, "--seed", 900_000, "--checkpoint", weights]
+    assert main([str(w) for w in [*words, "eval.ticks=2", "--json", "r.json"]]) == 0
+    found = figures(folder / "r.json")
+    for kind in ("mean", "cvar", "worst", "free_energy"):
+        assert found[f"collided.{kind}"]["n"] == found[f"reached.{kind}"]["n"] == 2
+    assert found["collided.worst-mean"]["value"] == 0.0
+    assert main(["bench", "risk"]) == 2
+
+
+def test_bench_risk_pairs_episodes() -> None:
+    def lived(contacts: list[int], reached: list[bool]) -> Outcome:
+        n = len(contacts)
+        none = np.zeros(n)
+        return Outcome(
+            np.array(reached), np.array(contacts), np.zeros(n, np.int64), none, none.astype(int), n
+        )
+
+    found = bench_risk.figures(
+        {
+            "mean": lived([3, 0, 1, 2], [True, True, True, False]),
+            "worst": lived([0, 0, 4, 0], [True, False, False, False]),
+        }
+    )
+    assert found["collided.mean"]["value"] == 0.75
+    assert found["collided.worst"]["value"] == 0.25
+    assert found["collided.worst-mean"]["value"] == -0.5
+    assert found["reached.worst-mean"]["value"] == -0.5
+    assert found["contact_ticks.worst"]["value"] == 1.0
+    assert "collided.mean-mean" not in found
 
 
 def test_bench_objectives_keeps_what_it_measured(folder: Path) -> None:

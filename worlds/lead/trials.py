@@ -57,6 +57,8 @@ class Score:
 class Scorer:
     """Watches the true simulator beside an agent; call `look` after every tick."""
 
+    hold = HOLD_TICKS
+
     def __init__(self, world: Lead, task: Task) -> None:
         """Score episodes of `world` against the goals of `task`."""
         self.world, self.goal = world, task.goal.double().numpy()
@@ -74,13 +76,22 @@ class Scorer:
         self._contacts += near <= 0.0
         self._speeding += (np.linalg.norm(trace[..., 2:4], axis=-1) > SPEED_LIMIT_M_S).any(axis=1)
         self._closest = np.minimum(self._closest, near)
-        self._distance = np.linalg.norm(trace[:, -1, 4:6] - self.goal, axis=-1)
-        turned = self.world.simulation.qpos[:, 2] > 0.0
-        inside = turned & (self._distance <= TOLERANCE_M)
-        self._held = np.where(inside, self._held + 1, 0)
-        fresh = (self._held >= HOLD_TICKS) & (self._reach < 0)
-        self._reach[fresh] = self._ticks - HOLD_TICKS + 1
+        self._distance = self.distance(trace[:, -1])
+        self._held = np.where(self.there(), self._held + 1, 0)
+        fresh = (self._held >= self.hold) & (self._reach < 0)
+        self._reach[fresh] = self._ticks - self.hold + 1
         self._ticks += 1
+
+    def distance(self, values: Array) -> Array:
+        """Return how far each car is from its goal [B] by what sensors show, [B O]."""
+        found: Array = np.linalg.norm(values[:, 4:6] - self.goal, axis=-1)
+        return found
+
+    def there(self) -> NDArray[np.bool_]:
+        """Say which episodes are as they were asked to be at this tick, [B]."""
+        turned = self.world.simulation.qpos[:, 2] > 0.0
+        found: NDArray[np.bool_] = turned & (self._distance <= TOLERANCE_M)
+        return found
 
     @property
     def done(self) -> NDArray[np.bool_]:

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from agent.core.messages import Action, Task
-from worlds.lead import trials
+from worlds.lead import overtaking, trials
 from worlds.lead.world import SLOPE, Lead, start
 
 CHOICE = 1 + 4
@@ -101,3 +101,34 @@ def test_the_moment_before_the_fork_is_found(world: Lead) -> None:
     where = trials.road(values)[..., 0]
     for row, tick in enumerate(at.tolist()):
         assert float(where[row, tick]) <= -trials.APPROACH_M < float(where[row, tick + 1])
+
+
+def test_overtaking_is_the_same_world_asked_another_thing(world: Lead) -> None:
+    other = overtaking.Overtaking(overtaking.Overtaking.Config(), 2)
+    try:
+        world.reset([3, 4])
+        other.reset([3, 4])
+        assert torch.equal(drive(world, 5), drive(other, 5))
+    finally:
+        other.close()
+    goals = overtaking.tasks(range(50)).goal
+    assert bool(((goals[:, 0] >= 1.4) & (goals[:, 0] <= 1.8)).all())
+    assert not goals[:, 1].any()
+
+
+@pytest.mark.parametrize(("forward", "past"), [(2.0, True), (0.5, False)])
+def test_who_is_a_cars_length_ahead_has_overtaken(world: Lead, forward: float, past: bool) -> None:
+    world.reset([3, 4])
+    scorer = overtaking.Scorer(world, overtaking.tasks([3, 4]))
+    for _ in range(40):
+        aside = world.simulation.qpos[:, 3] + 2.0 - world.simulation.qpos[:, 1]
+        command = np.stack((np.full(2, forward), np.clip(5 * aside, -1.5, 1.5)), axis=1)
+        world.step(Action(torch.tensor(command, dtype=torch.float32)))
+        scorer.look()
+        ahead = world.simulation.qpos[:, 0] - world.simulation.qpos[:, 2]
+        assert bool((scorer.done >= (ahead > trials.CAR_M + 0.05)).all())
+    score = scorer.score()
+    assert score.reached.tolist() == [past, past]
+    assert ((score.reach_tick >= 0) == past).all()
+    assert ((score.distance_m >= trials.CAR_M) == past).all()
+    assert not score.contacts.any()
