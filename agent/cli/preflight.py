@@ -6,6 +6,7 @@ from typing import Any
 
 from agent.cli.common import say, versions
 from agent.config.build import Mind
+from agent.core.guardrails import realised
 from agent.core.loop import Agent
 from agent.core.schedule import kinds
 
@@ -18,10 +19,10 @@ def preflight(mind: Mind, agent: Agent, about: dict[str, Any]) -> None:
         say("  " + line(agent, name))
     margins = mind.guardrails.margins(mind.guardrails.calibrated)
     for row, rail in enumerate(mind.rails):
-        say(
-            f"guardrail {rail.name}: {describe(rail)}, calibrated margin"
-            f" {margins[row, 0]:.3f} to {margins[row, -1]:.3f}"
-        )
+        margin = f"calibrated margin {margins[row, 0]:.3f} to {margins[row, -1]:.3f}"
+        if not realised(rail):
+            margin = "no margin: no sensor shows it"
+        say(f"guardrail {rail.name}: {describe(rail)}, {margin}")
     say(f"seal {mind.guardrails.seal[:16]}  checkpoint {str(about.get('sha256', 'none'))[:16]}")
 
 
