@@ -76,6 +76,8 @@ def figures(lived: dict[str, Outcome]) -> dict[str, Figure]:
         for name, events in shares[kind].items():
             gap = events.astype(np.float64) - shares["mean"][name]
             written[f"{name}.{kind}-mean"] = figure(*mean(gap), len(gap), "share")
+        nearer = lived[kind].closest_m - lived["mean"].closest_m
+        written[f"closest_m.{kind}-mean"] = figure(*mean(nearer), len(nearer), "m")
         both = lived[kind].reached & lived["mean"].reached
         late = (lived[kind].reach_tick - lived["mean"].reach_tick)[both]
         written[f"reach_ticks.{kind}-mean"] = figure(*mean(late), len(late), "ticks")
