@@ -80,31 +80,42 @@ class Found:
 
 
 class Pace:
-    """Foretells how long a wave takes from the last of its kind: seconds per number in it."""
+    """Foretells how long a wave takes from the last one of its kind: as large, slopes or none."""
 
     def __init__(self) -> None:
         """Know nothing yet: what is not known is expected to take no time."""
-        self._last_s: dict[bool, float] = {}
-        self._least_s: dict[bool, float] = {}
+        self._last_s: dict[tuple[bool, int], float] = {}
+        self._least_s: dict[tuple[bool, int], float] = {}
+        self._each_s: dict[bool, float] = {}
 
     def expect_s(self, wave: Wave) -> float:
-        """Return how long the wave should take."""
-        return self._last_s.get(wave.loss is not None, 0.0) * wave.actions.numel()
+        """Return how long the wave should take; of a new size, by the numbers in it."""
+        slopes, size = _kind(wave)
+        known = self._last_s.get((slopes, size))
+        return self._each_s.get(slopes, 0.0) * size if known is None else known
 
     def learn(self, wave: Wave, took_s: float) -> None:
         """Remember how long the wave took."""
-        kind, each = wave.loss is not None, took_s / max(wave.actions.numel(), 1)
-        self._last_s[kind] = each
-        self._least_s[kind] = min(each, self._least_s.get(kind, each))
+        kind = _kind(wave)
+        self._last_s[kind] = took_s
+        self._least_s[kind] = min(took_s, self._least_s.get(kind, took_s))
+        self._each_s[kind[0]] = took_s / max(kind[1], 1)
 
-    def doubt(self) -> None:
-        """Expect less, for a wave was given up: a hiccup must not end all searching.
+    def doubt(self, wave: Wave) -> None:
+        """Expect less of a wave that was given up: a hiccup must not end all searching.
 
         Half of the last time, but no less than the least, which itself is doubted by `FADE`.
         """
-        for kind, least in self._least_s.items():
-            self._least_s[kind] = FADE * least
-            self._last_s[kind] = max(self._last_s[kind] / 2, FADE * least)
+        slopes, size = _kind(wave)
+        if (slopes, size) in self._last_s:
+            least = self._least_s[slopes, size] = FADE * self._least_s[slopes, size]
+            self._last_s[slopes, size] = max(self._last_s[slopes, size] / 2, least)
+        elif slopes in self._each_s:
+            self._each_s[slopes] /= 2
+
+
+def _kind(wave: Wave) -> tuple[bool, int]:
+    return wave.loss is not None, wave.actions.numel()
 
 
 def judge(
@@ -159,7 +170,7 @@ def search(
     while wave is not None and not (tolerance > 0 and bool((idle >= PATIENCE).all())):
         begin = time.perf_counter()
         if begin + max(pace.expect_s(wave), least_s) >= deadline:
-            pace.doubt()
+            pace.doubt(wave)
             break
         fresh, slopes = ask(wave)
         if tolerance > 0:
@@ -193,5 +204,8 @@ def _better(before: Pool, known: Pool, tolerance: float) -> Tensor:
     column = slice(0, 1)
     broken = before.violation.clamp(min=0.0), known.violation[:, column].clamp(min=0.0)
     energy = before.energy, known.energy[:, column]
-    first, second = ((old - new) > tolerance * old.abs() for old, new in (broken, energy))
+    first, second = (
+        (new < old) & (torch.isinf(old) | (old - new > tolerance * old.abs()))
+        for old, new in (broken, energy)
+    )
     return torch.where(broken[0] > 0, first, second)[:, 0]

@@ -17,7 +17,7 @@ from modules.actor.mixture import allotted
 from modules.actor.noise import Noise
 from modules.actor.policy import Policy
 from modules.actor.sampling import Pool
-from modules.actor.search import Pace, Told, Wave
+from modules.actor.search import Pace, Told, Wave, _better
 from modules.actor.still import Still
 from modules.actor.updates import Gaussian, softmax
 from tests.contract.test_planners import H, Slide, ask
@@ -173,14 +173,39 @@ def test_the_elites_of_the_last_search_are_carried_on() -> None:
 def test_a_hiccup_does_not_end_all_searching_and_a_slow_model_stays_slow() -> None:
     wave = Wave(torch.zeros(1, 10, 1, 1))
     pace = Pace()
+    assert pace.expect_s(wave) == 0.0
     pace.learn(wave, 0.005)
     pace.learn(wave, 0.500)
-    assert pace.expect_s(wave) == pytest.approx(0.5)
+    assert pace.expect_s(wave) == 0.5
     for _ in range(7):
-        pace.doubt()
+        pace.doubt(wave)
     assert pace.expect_s(wave) < 0.01
     steady = Pace()
     steady.learn(wave, 0.030)
-    steady.doubt()
+    steady.doubt(wave)
     assert steady.expect_s(wave) > 0.028
-    assert steady.expect_s(Wave(wave.actions, lambda bill: bill.energy)) == 0.0
+
+
+def test_waves_are_foretold_by_their_kind() -> None:
+    pace, many = Pace(), Wave(torch.zeros(1, 10, 1, 1))
+    pace.learn(many, 0.010)
+    assert pace.expect_s(Wave(torch.zeros(1, 20, 1, 1))) == pytest.approx(0.020)
+    pace.learn(Wave(torch.zeros(1, 1, 1, 1)), 0.005)  # a wave of one is dear by the number
+    assert pace.expect_s(many) == 0.010
+    assert pace.expect_s(Wave(many.actions, lambda bill: bill.energy)) == 0.0
+
+
+def test_what_counts_as_progress() -> None:
+    inf = torch.inf
+
+    def better(before: tuple[float, float], now: tuple[float, float]) -> bool:
+        old, new = (pool([energy], [violation]) for energy, violation in (before, now))
+        return bool(_better(old, new, 0.1)[0])
+
+    assert better((10.0, 0.0), (8.9, 0.0))
+    assert not better((10.0, 0.0), (9.1, 0.0))
+    assert better((-10.0, 0.0), (-11.1, 0.0))
+    assert better((1.0, 0.5), (3.0, 0.0))
+    assert not better((3.0, 0.5), (1.0, 0.49))
+    assert better((inf, inf), (5.0, 0.2))
+    assert not better((inf, inf), (inf, inf))
