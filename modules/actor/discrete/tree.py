@@ -123,7 +123,7 @@ class Forest:
         """
         width = min(self._width, self._count**self._rounds)
         picks = [
-            [(*s, p) for s in (*states, *[ROOT] * (width - len(states))) for p in self._numbers()]
+            [(*s, p) for s in (*states, *[ROOT] * (width - len(states))) for p in range(self._count)]
             for states in asked
         ]
         on = (0,) * self.depth
@@ -155,9 +155,6 @@ class Forest:
             told = (spent[b, cut].tolist(), total[b, cut].tolist(), good[b, cut].tolist())
             steps.append(self.trees[b].learn(states, *told, ends[b, cut]) if states else [])
         return steps
-
-    def _numbers(self) -> range:
-        return range(self._count)
 
 
 def _until(values: Tensor, last: Tensor) -> Tensor:
