@@ -17,7 +17,7 @@ from agent.core.messages import Directive, Mode, Plan
 from agent.core.protocols import Site
 from modules.actor.beam import beam
 from modules.actor.discrete.graph import Roadmap, Survey, remember
-from modules.actor.discrete.planner import Discrete
+from modules.actor.discrete.planner import Discrete, Levels
 from modules.actor.discrete.problem import Problem, Search
 from modules.actor.discrete.tree import grid
 from modules.actor.policy import stretch
@@ -46,15 +46,16 @@ class Waypoints(Discrete):
 
         capacity: int = Field(default=32, ge=1)
         near: float = Field(default=0.25, gt=0)
-        strides: list[float] = Field(default=[-1.0, -0.5, 0.0, 0.5, 1.0], min_length=2)
+        strides: Levels = [-1.0, -0.5, 0.0, 0.5, 1.0]
         brake: int = Field(default=4, ge=0)
         patience: float = Field(default=100.0, ge=0)
 
     posts: ClassVar[type] = Plan
 
     def __init__(self, config: Config, site: Site) -> None:
-        """Build the planner, which remembers nothing."""
+        """Build the planner, which remembers nothing. Raises ValueError as `Discrete` does."""
         super().__init__(config, site)
+        self._few(config.strides)
         self.config = config
         self._known: list[Tensor] = []
         self._routes = torch.zeros(0)

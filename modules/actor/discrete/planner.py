@@ -7,9 +7,10 @@ rollout: judge a first decision by following a known plan afterwards.
 from __future__ import annotations
 
 from abc import abstractmethod
+from typing import Annotated
 
 import torch
-from pydantic import Field, field_validator
+from pydantic import AfterValidator, Field
 from torch import Tensor
 
 from agent.core.protocols import Site
@@ -22,6 +23,16 @@ from modules.actor.search import Wave, Waves
 
 MOST = 512
 """Motion primitives that an actor may have."""
+
+
+def _with_none(levels: list[float]) -> list[float]:
+    if 0.0 not in levels or max(map(abs, levels)) > 1.0:
+        raise ValueError("expected shares from -1 to 1, 0 (no change) among them")
+    return levels
+
+
+Levels = Annotated[list[float], Field(min_length=2), AfterValidator(_with_none)]
+"""Shares of the way from where a search departs to the limits: -1 to 1, 0 among them."""
 
 
 class Discrete(Planner):
@@ -46,17 +57,10 @@ class Discrete(Planner):
 
         iterations: int = Field(default=3, ge=1)
         width: int = Field(default=2, ge=1)
-        levels: list[float] = Field(default=[-1.0, 0.0, 1.0], min_length=2)
+        levels: Levels = [-1.0, 0.0, 1.0]
         hold: int = Field(default=2, ge=1)
         finest: float = Field(default=0.3, gt=0, le=1)
         finer: float = Field(default=0.3, gt=0, le=1)
-
-        @field_validator("levels")
-        @classmethod
-        def _levels(cls, levels: list[float]) -> list[float]:
-            if 0.0 not in levels or max(map(abs, levels)) > 1.0:
-                raise ValueError("expected shares from -1 to 1, 0 (no change) among them")
-            return levels
 
     def __init__(self, config: Config, site: Site, merge: float = 0.0) -> None:
         """Build the planner; states closer than `merge` of their layer's spread count as one.
@@ -65,12 +69,7 @@ class Discrete(Planner):
         """
         super().__init__(config, site)
         self._primitives, self._merge = config, merge
-        levels, size = len(set(config.levels)), site.actuators.size
-        if levels**size > MOST:
-            raise ValueError(
-                f"{self.name}: expected at most {MOST} motion primitives, came {levels} levels for"
-                f" each of {size} actuators, {levels**size:.3g} together; use fewer levels, or cem"
-            )
+        self._few(config.levels)
 
     @abstractmethod
     def strategy(self, problem: Problem) -> Search:
@@ -96,6 +95,15 @@ class Discrete(Planner):
                     _states(advance(search, found)) if found else [] for search, found in pairs
                 ]
             base, scale = known.actions[:, :1], scale * config.finer
+
+    def _few(self, levels: list[float]) -> None:
+        """Raise ValueError if there are too many combinations of levels over the actuators."""
+        count, size = len(set(levels)), self.site.actuators.size
+        if count**size > MOST:
+            raise ValueError(
+                f"{self.name}: expected at most {MOST} motion primitives, came {count} levels for"
+                f" each of {size} actuators, {count**size:.3g} together; use fewer levels, or cem"
+            )
 
     def _scale(self) -> float:
         """Return this tick's scale of all levels, the same for every agent."""

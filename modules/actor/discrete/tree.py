@@ -122,10 +122,8 @@ class Forest:
         numbers do not depend, to the bit, on the others'.
         """
         width = min(self._width, self._count**self._rounds)
-        picks = [
-            [(*s, p) for s in (*states, *[ROOT] * (width - len(states))) for p in range(self._count)]
-            for states in asked
-        ]
+        full = [(*states, *[ROOT] * (width - len(states))) for states in asked]
+        picks = [[(*s, p) for s in states for p in range(self._count)] for states in full]
         on = (0,) * self.depth
         padded = torch.tensor([[(c + on)[: self.depth] for c in row] for row in picks])
         self._lengths = torch.tensor([[len(c) for c in row] for row in picks])

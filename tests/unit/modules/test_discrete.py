@@ -309,6 +309,8 @@ def test_a_body_with_too_many_primitives_is_refused() -> None:
     place = Site(PLACE, many, 20.0, 2, PLACE, ("away",), ("wall",), Slide())  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="512 motion primitives, came 3 levels for each of 7"):
         Beam(Beam.Config(), place)
+    with pytest.raises(ValueError, match="waypoints: .*came 3 levels for each of 7"):
+        Waypoints(Waypoints.Config(levels=[0.0, 1.0], strides=[-1.0, 0.0, 1.0]), place)
 
 
 class Post(Slide):
