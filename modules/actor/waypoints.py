@@ -44,7 +44,7 @@ class Waypoints(Discrete):
         `patience` ticks.
         """
 
-        capacity: int = Field(default=32, ge=1)
+        capacity: int = Field(default=24, ge=1)
         near: float = Field(default=0.25, gt=0)
         strides: Levels = [-1.0, -0.5, 0.0, 0.5, 1.0]
         brake: int = Field(default=4, ge=0)
