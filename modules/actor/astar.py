@@ -22,9 +22,10 @@ from modules.actor.discrete.problem import Path, Problem, Search, State, cheapes
 class AStar(Discrete):
     """Expands the prefixes of least f = g + weight * h, wherever in the tree they are.
 
-    g is the energy of the prefix, h that of resting afterwards, terminal terms included. Resting is
-    one way on, so h is never too small, and plain A*'s promise does not hold: weight 1 finds good
-    plans soon, weight 0 the best one (energies are not negative), if `rounds` allow.
+    g is the energy of the prefix, h that of the rest of the plan it stands for, terminal terms
+    included. That is one way on, so h is never too small, and plain A*'s promise does not hold:
+    weight 1 finds good plans soon; weight 0 the best one, as terms are not negative, if `rounds`
+    allow.
     """
 
     class Config(Discrete.Config):

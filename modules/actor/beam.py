@@ -16,8 +16,8 @@ from modules.actor.discrete.problem import Path, Problem, Search, cheapest
 class Beam(Discrete):
     """Follows the `width` best prefixes of a plan, depth by depth.
 
-    A prefix is judged by the energy of the whole plan that rests afterwards. With a width that no
-    layer exceeds, every plan of the tick's motion primitives is tried.
+    A prefix is judged by the energy of the whole plan that it stands for. With a width that no
+    layer exceeds, every plan of the search's motion primitives is tried.
     """
 
     class Config(Discrete.Config):

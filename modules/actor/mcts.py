@@ -21,8 +21,8 @@ from modules.actor.discrete.problem import Path, Problem, Search, cheapest
 class MCTS(Discrete):
     """Descends the tree of motion primitives by UCT, `width` leaves at a time, `rounds` times.
 
-    A leaf is judged by the energy of resting from there on, instead of by random play. The world
-    model is deterministic, so a branch is worth its best plan, not the mean of all.
+    A leaf is judged by the whole plan that it stands for, instead of by random play. A plan's bill
+    is the same at every visit, so a branch is worth its best plan, not the mean of all.
     """
 
     class Config(Discrete.Config):
