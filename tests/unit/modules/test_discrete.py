@@ -25,6 +25,7 @@ from modules.actor.dynamic_programming import DynamicProgramming, dynamic_progra
 from modules.actor.mcts import MCTS, mcts
 from modules.actor.policy import Policy
 from modules.actor.waypoints import Waypoints
+from tests.contract.fuzz import planners
 from tests.contract.test_planners import H, Slide, ask
 from tests.toys import ACTUATORS
 
@@ -425,3 +426,7 @@ def test_an_agent_finds_back_the_way_it_came() -> None:
     there, back = walked(Waypoints)
     assert there < 0.2
     assert back < 0.2
+
+
+def test_they_are_among_the_planners_that_the_contract_is_for() -> None:
+    assert {"astar", "beam", "dynamic_programming", "mcts", "waypoints"} <= set(planners())
