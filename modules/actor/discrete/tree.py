@@ -123,13 +123,16 @@ class Forest:
         """
         width = min(self._width, self._count**self._rounds)
         full = [(*states, *[ROOT] * (width - len(states))) for states in asked]
-        picks = [[(*s, p) for s in states for p in range(self._count)] for states in full]
         on = (0,) * self.depth
-        padded = torch.tensor([[(c + on)[: self.depth] for c in row] for row in picks])
-        self._lengths = torch.tensor([[len(c) for c in row] for row in picks])
+        before = torch.tensor([[(c + on)[: self.depth] for c in states] for states in full])
+        lengths = torch.tensor([[len(c) for c in states] for states in full])
+        self._lengths = lengths.repeat_interleave(self._count, dim=1) + 1
+        picks = before.repeat_interleave(self._count, dim=1)
+        numbers = torch.arange(self._count).repeat(len(full), width).unsqueeze(2)
+        picks.scatter_(2, self._lengths.unsqueeze(2) - 1, numbers)
         ticks = torch.arange(len(self._turn))
         agents = torch.arange(len(picks))[:, None, None]
-        return self._choices[agents, padded[:, :, self._turn], ticks]
+        return self._choices[agents, picks[:, :, self._turn], ticks]
 
     def learn(self, asked: Sequence[Sequence[Choices]], pool: Pool) -> list[list[list[Step]]]:
         """Return the steps from what each agent asked for, given the bills of `plans(asked)`."""
