@@ -300,6 +300,22 @@ def test_the_course_makes_everything_a_checkpoint_needs(trained: Trained, plans:
     assert {f"probe_r2.{n}" for n in ("joint_angle", "fingertip", "proximity")} <= set(figures)
 
 
+def test_a_course_calibrates_what_is_realised_and_passes_the_unknown_by() -> None:
+    parts = [
+        "guardrails=[{use: known, limit: 50.0},"
+        " {use: at_most, name: fast, quantity: joint_speed, limit: 1.7}]",
+        "terms=[{use: distance, quantity: fingertip}, {use: uncertainty}]",
+    ]
+    plans = blueprint(schema.load(REACH, [*TINY, *parts]))
+    made = train(plans, silent())
+    assert made.tensors[MARGINS].shape == (1, 12)
+    assert "calibrate.coverage.fast" in made.figures
+    assert "calibrate.coverage.known" not in made.figures
+    again = plans.assemble(made.tensors)
+    assert torch.equal(again.guardrails.margins(12)[1:], made.tensors[MARGINS])
+    assert not again.guardrails.margins(12)[0].any()
+
+
 def test_every_part_has_learned_something(trained: Trained, plans: Blueprint) -> None:
     before = plans.assemble().tensors()
     for prefix in ("perception", "world_model", "readouts", "critic", "terms.to_go", "actor"):
