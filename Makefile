@@ -27,7 +27,7 @@ $(READY): requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
 	touch $(READY)
 
-train-all: $(READY)  ## train the shipped checkpoints again (five trainings, up to 7 minutes each)
+train-all: $(READY)  ## train the shipped checkpoints again (eleven trainings, up to 15 minutes each)
 	for seed in 0 1 2; do $(BIN)/python run_agent.py train configs/reach.yaml --seed $$seed \
 	  --json docs/results/train-reach-seed$$seed.json || exit 1; done
 	$(BIN)/python run_agent.py train configs/reach-filter.yaml --json docs/results/train-reach-filter-seed0.json
@@ -37,7 +37,7 @@ train-all: $(READY)  ## train the shipped checkpoints again (five trainings, up 
 	for seed in 0 1 2; do $(BIN)/python run_agent.py train configs/toys.yaml --seed $$seed \
 	  --json docs/results/train-toys-seed$$seed.json || exit 1; done
 
-bench: $(READY)  ## measure what docs/results/ holds (about half an hour)
+bench: $(READY)  ## measure what docs/results/ holds (hours; every line stands alone)
 	$(BIN)/python run_agent.py eval configs/reach.yaml --episodes 200 --json docs/results/eval-reach.json
 	$(BIN)/python run_agent.py eval configs/reach.yaml --episodes 200 --mode 1 \
 	  eval.oracle_episodes=0 --json docs/results/eval-reach-mode1.json
@@ -53,6 +53,13 @@ bench: $(READY)  ## measure what docs/results/ holds (about half an hour)
 	$(BIN)/python run_agent.py bench pixels configs/reach-pixels.yaml world.looks=3 train.explore.episodes=128 train.learner.steps=1200 perception.augment.brightness=40 perception.augment.contrast=0.3 \
 	  --json docs/results/pixels-photometric.json
 	$(BIN)/python run_agent.py voe configs/toys.yaml --json docs/results/voe-toys.json --out docs/results/voe-toys.svg
+	$(BIN)/python run_agent.py bench objectives configs/lab/reach.yaml --json docs/results/objectives-reach.json
+	$(BIN)/python run_agent.py bench objectives configs/lab/reach-pixels.yaml --episodes 50 --json docs/results/objectives-reach-pixels.json
+	$(BIN)/python run_agent.py bench learning configs/reach.yaml --json docs/results/learning.json
+	$(BIN)/python run_agent.py bench watching configs/lab/watching.yaml --json docs/results/watching.json
+	$(BIN)/python run_agent.py bench planner --json docs/results/planner.json
+	$(BIN)/python run_agent.py bench pareto configs/reach.yaml --json docs/results/pareto-reach.json --out docs/results/pareto-reach.svg
+	$(BIN)/python run_agent.py bench anytime configs/reach.yaml configurator.budget_ms=20 --json docs/results/anytime.json
 	$(BIN)/python run_agent.py bench tick --json docs/results/bench-tick.json
 	$(BIN)/python run_agent.py bench foresight configs/reach.yaml --json docs/results/foresight.json \
 	  --out docs/results/foresight.svg
@@ -75,7 +82,7 @@ bench: $(READY)  ## measure what docs/results/ holds (about half an hour)
 	  --json docs/results/exploration.json
 
 results: $(READY)  ## write the tables of README and the guide from docs/results/
-	$(BIN)/python -c 'from agent.report import augmentations, recipes, results; results.fill(); recipes.fill(); augmentations.fill()'
+	$(BIN)/python -c 'from agent.report import augmentations, planners, recipes, results; results.fill(); recipes.fill(); augmentations.fill(); planners.fill()'
 
 clean:  ## remove the environment and all runs
 	rm -rf $(VENV) runs

@@ -29,7 +29,7 @@ HORIZON = 12
 TICKS = 5000
 BENCHES = (
     "tick", "anytime", "continual", "exploration", "foresight", "futures", "known", "learning",
-    "objectives", "pixels", "planner", "risk", "watching",
+    "objectives", "pareto", "pixels", "planner", "risk", "watching",
 )  # fmt: skip
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,8 @@ from agent.core.errors import InputError
 
 BEGIN, END = "<!-- results -->", "<!-- /results -->"
 EVAL, REACTIVE, BENCH = "eval-reach", "eval-reach-mode1", "bench-tick"
-PIXELS, PIXELS_TRAINED = "eval-reach-pixels", "train-reach-pixels-seed0"
+PIXELS = "eval-reach-pixels"
+PIXELS_TRAINED = tuple(f"train-reach-pixels-seed{seed}" for seed in range(3))
 TRAINED = tuple(f"train-reach-seed{seed}" for seed in range(3))
 
 Figures = Mapping[str, Mapping[str, Any]]
@@ -48,7 +49,7 @@ def render(folder: Path) -> str:
         return "No figures yet: `make bench`.\n"
     lines = ["| | value [95 % interval] | n |", "|---|---|---|"]
     lines += [f"| {what} | {value} | {n} |" for what, value, n in rows]
-    named = (EVAL, REACTIVE, BENCH, *TRAINED, PIXELS, PIXELS_TRAINED)
+    named = (EVAL, REACTIVE, BENCH, *TRAINED, PIXELS, *PIXELS_TRAINED)
     names = [name for name in named if name in found]
     lines += ["", "Each command, and the machine it ran on:", ""]
     lines += [f"- `{found[name]['command']}`: {where(found[name])}" for name in names]
@@ -100,11 +101,7 @@ def _rows(found: Mapping[str, Figures]) -> Iterator[tuple[str, str, str]]:
             _exact,
         ),
     ]
-    for what, name, form in trained:
-        values = [found[t][name] for t in TRAINED if name in found.get(t, {})]
-        if values:
-            shown = " / ".join(dict.fromkeys(form(v) for v in values))
-            yield what, shown, f"{len(values)} training{'s' if len(values) > 1 else ''}"
+    yield from _trainings(found, TRAINED, trained)
     yield from _of(
         found.get(PIXELS, {}),
         [
@@ -113,8 +110,9 @@ def _rows(found: Mapping[str, Figures]) -> Iterator[tuple[str, str, str]]:
             ("from pixels: tick, median", "tick_ms_p50", _number),
         ],
     )
-    yield from _of(
-        found.get(PIXELS_TRAINED, {}),
+    yield from _trainings(
+        found,
+        PIXELS_TRAINED,
         [
             ("from pixels: training on one core", "train_cpu_s", lambda f: f"{f['value']:.0f} s"),
             ("from pixels: transitions", "transitions", lambda f: f"{f['value']:,.0f}"),
@@ -125,6 +123,19 @@ def _rows(found: Mapping[str, Figures]) -> Iterator[tuple[str, str, str]]:
     yield from _of(
         found.get(BENCH, {}), [("bookkeeping of a tick, median", "tick_overhead_us", _number)]
     )
+
+
+def _trainings(
+    found: Mapping[str, Figures],
+    names: Sequence[str],
+    rows: Sequence[tuple[str, str, Form]],
+) -> Iterator[tuple[str, str, str]]:
+    """Yield rows whose figures stand beside one another, one per training."""
+    for what, name, form in rows:
+        values = [found[t][name] for t in names if name in found.get(t, {})]
+        if values:
+            shown = " / ".join(dict.fromkeys(form(v) for v in values))
+            yield what, shown, f"{len(values)} training{'s' if len(values) > 1 else ''}"
 
 
 def _of(figures: Figures, rows: list[tuple[str, str, Form]]) -> Iterator[tuple[str, str, str]]:

@@ -30,7 +30,7 @@ class DynamicProgramming(Discrete):
         The spread is the root mean squared distance of the layer's latents from their mean.
         """
 
-        merge: float = Field(default=0.2, ge=0)
+        merge: float = Field(default=0.05, ge=0)
 
     posts: ClassVar[type] = Plan
 

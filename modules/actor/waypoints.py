@@ -6,6 +6,7 @@ sec. 4.6.
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from typing import ClassVar
 
@@ -24,6 +25,9 @@ from modules.actor.policy import stretch
 from modules.actor.sampling import some
 from modules.actor.search import Found
 
+SHARE, FADING = 0.25, 0.9
+"""Of the budget, what finding a route may take; and how a time that was too long is forgotten."""
+
 
 class Waypoints(Discrete):
     """A beam search whose choices include the cheapest route through remembered states.
@@ -32,7 +36,8 @@ class Waypoints(Discrete):
     remembered is joined by imagined moves, priced by the objective under this tick's directive. The
     route's moves are one more candidate: what is carried out is judged as a whole plan from the
     present state like any other. It remembers what it has perceived in this episode: at the
-    beginning nothing, and then it is a plain beam search.
+    beginning nothing, and then it is a plain beam search; and so it is for a while where finding
+    the route took more than a quarter of the budget.
     """
 
     class Config(Discrete.Config):
@@ -59,6 +64,7 @@ class Waypoints(Discrete):
         self.config = config
         self._known: list[Tensor] = []
         self._routes = torch.zeros(0)
+        self._took_s = 0.0
 
     def reset(self, batch: int) -> None:
         """Forget the last plan and all states."""
@@ -76,13 +82,16 @@ class Waypoints(Discrete):
         rows = (directive.mode == Mode.DELIBERATE).nonzero()[:, 0]
         horizon, rest = directive.horizon, self.policy.rest
         self._routes, tried = rest.expand(len(latent), 1, horizon, -1).clone(), 0
-        if len(rows):
+        if self._took_s > SHARE * directive.budget_ms / 1e3:
+            self._took_s *= FADING
+        elif len(rows):
             moves = self._moves()
             told = self._survey(rows, latent, directive, moves)
             for row, part in zip(rows.tolist(), told, strict=True):
                 route = self._route(row, part, moves)
                 self._routes[row] = stretch(route, horizon, rest)
                 tried += part.good.numel()
+            self._took_s = time.perf_counter() - begin
         found = super()._think(latent, directive, begin)
         return replace(found, tried=found.tried + tried)
 

@@ -224,6 +224,19 @@ def test_the_problem_of_the_planners_bench_is_the_same_for_others() -> None:
     assert problem.flops(300, 10) == pytest.approx(5.93e9, rel=0.01)
 
 
+def test_bench_pareto(weights: Path, folder: Path) -> None:
+    words = ["bench", "pareto", str(REACH), "--episodes", "2", "--checkpoint", str(weights)]
+    words += ["eval.ticks=2", "--seed", "900000", "--json", "p.json", "--out", "p.svg"]
+    assert main(words) == 0
+    found = figures(folder / "p.json")
+    for name in ("cem (the config's)", "policy alone (Mode-1)", "icem", "gradient", "beam"):
+        assert found[f"{name}.success"]["n"] == 2
+        assert found[f"{name}.plan_ms"]["value"] > 0
+        assert found[f"{name}.energy"]["value"] > 0
+    assert "still.success" not in found
+    assert (folder / "p.svg").read_text().startswith("<svg")
+
+
 def test_bench_anytime(weights: Path, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["bench", "anytime", str(REACH), "--episodes", "1", "--checkpoint", str(weights)]
     words += ["eval.ticks=6"]

@@ -149,7 +149,7 @@ class Forest:
         spent = torch.where(done, total, torch.where(self._lost, broken, paid))
         good = sound & (self._lost | (torch.where(done, violation, broken) <= 0))
         agents, rows = torch.arange(len(last))[:, None], torch.arange(last.shape[1])
-        ends = pool.latents[agents, rows, last]
+        ends = pool.latents[agents, rows, :, last].mean(dim=2)
         steps: list[list[list[Step]]] = []
         for b, states in enumerate(asked):
             cut = slice(0, len(states) * self._count)

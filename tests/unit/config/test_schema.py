@@ -57,7 +57,7 @@ def test_a_fault_is_one_line_that_says_what_to_do(change: str, complaint: str) -
         ("actor.use=3", r"^actor\.use: expected the name of a part, came 3"),
         ("world.use=raech", r"^world\.use: unknown world 'raech'; did you mean 'reach'\?"),
         ("terms.0.use=dist", r"^term\.use: unknown term 'dist'; did you mean 'distance'\?"),
-        ("world_model.members=1", r"^world_model: 'members': .*greater than or equal to 2"),
+        ("world_model.members=0", r"^world_model: 'members': .*greater than or equal to 1"),
         ("actor.samples='64'", r"^actor: 'samples': .*valid integer, came '64'"),
     ],
 )

@@ -1,0 +1,98 @@
+"""`bench pareto`: what each planner reaches on a world, with its energy and milliseconds."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from agent.cli.common import Figure, checkpoints, configure, figure, mind_of, say, write_figures
+from agent.config.build import Blueprint, blueprint
+from agent.config.resolve import parts, resolve
+from agent.core.errors import InputError
+from agent.evaluate.episodes import Outcome, latency, trials_of
+from agent.evaluate.statistics import proportion
+from agent.evaluate.workers import carry_out, jobs
+from agent.record.files import write_whole
+from agent.report.pareto import Point, draw
+
+EPISODES, TIMED = 100, 2
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A planner to be tried: its name, and the config with it as the actor."""
+
+    name: str
+    found: Blueprint
+
+
+def main(options: argparse.Namespace) -> int:
+    """Live the same episodes with every planner; returns the exit code."""
+    if not options.overrides or "=" in options.overrides[0]:
+        raise InputError("bench pareto: expected a config, came none; such as configs/reach.yaml")
+    options.config = options.overrides.pop(0)
+    base = configure(options)
+    weights = checkpoints(options, base)[0]
+    first = trials_of(base.singles["world"].kind).EVALUATION_SEEDS
+    first = first if options.seed is None else options.seed
+    seeds = list(range(first, first + (options.episodes or EPISODES)))
+    figures: dict[str, Figure] = {}
+    points = []
+    for entry in entries(base):
+        told, point = _measured(entry, weights, seeds)
+        figures |= {f"{entry.name}.{k}": v for k, v in told.items()}
+        points.append(point)
+        say(f"  {entry.name:<24} {point.reached:.3f} of goals, {point.ms:.1f} ms a plan")
+    write_figures(options, base, [base.config.seed], figures)
+    if options.out:
+        write_whole(options.out, draw(points))
+    return 0
+
+
+def entries(base: Blueprint) -> list[Entry]:
+    """Return the config's own actor, in both modes, and all others with their own defaults."""
+    config = base.config
+    kept = {k: v for k, v in config.actor.items() if k == "policy"}
+    own = config.actor["use"]
+    found = [Entry(f"{own} (the config's)", base), Entry("policy alone (Mode-1)", _reacting(base))]
+    for use in parts("actor"):
+        kind = resolve("actor", use)
+        if "policy" in kind.Config.model_fields:
+            actor: dict[str, Any] = {"use": use, **kept}
+            found.append(Entry(use, blueprint(config.model_copy(update={"actor": actor}))))
+    return found
+
+
+def _reacting(base: Blueprint) -> Blueprint:
+    section = {**base.config.configurator, "mode": 1}
+    return blueprint(base.config.model_copy(update={"configurator": section}))
+
+
+def _measured(entry: Entry, weights: Path, seeds: list[int]) -> tuple[dict[str, Figure], Point]:
+    """Return what a planner reached and what it took, over the same episodes for all."""
+    whole: Outcome | None = None
+    for _, part in carry_out(jobs(entry.found.config, weights, seeds, reference=False)):
+        whole = part if whole is None else whole + part
+    assert whole is not None
+    mind, _ = mind_of(entry.found, weights)
+    world = entry.found.world(1)
+    try:
+        _, plans, _ = latency(mind, world, seeds[:TIMED], entry.found.config.eval.ticks)
+    finally:
+        world.close()
+    n, reached = len(seeds), proportion(int(whole.reached.sum()), len(seeds))
+    broken = int(whole.contacts.sum() + whole.speeding.sum())
+    ms = float(np.median(plans))
+    told = {
+        "success": figure(*reached, n=n, unit="share"),
+        "plan_ms": figure(ms, n=len(plans), unit="ms"),
+        "plan_ms_p95": figure(float(np.quantile(plans, 0.95)), n=len(plans), unit="ms"),
+        "energy": figure(float(whole.terms.sum()), n=whole.ticks),
+        "true_violations": figure(broken, n=whole.ticks, unit="ticks"),
+        "vetoes": figure(int(whole.rulings[2]), n=whole.ticks, unit="ticks"),
+    }
+    return told, Point(entry.name, ms, *reached)
