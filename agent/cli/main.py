@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import ctypes
 import importlib
 import keyword
 import os
@@ -13,6 +14,9 @@ from pathlib import Path
 from typing import NoReturn
 
 from agent.core.errors import HousecatError, InputError, nearest
+
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
+"""Names of glibc's settings, from malloc.h."""
 
 COMMANDS: dict[str, str] = {
     "run": "live one or more episodes with shipped weights (the default)",
@@ -92,9 +96,23 @@ def arrange(argv: Sequence[str]) -> list[str]:
     return words
 
 
+def keep_freed_memory() -> bool:
+    """Have the C library keep freed memory for the next plan; return whether it could be told.
+
+    Imagined futures are freed at every wave of a search; glibc would give them back to the system
+    and fetch them again page by page, which costs a plan some percent. Other C libraries are left
+    as they are. Source: mallopt(3).
+    """
+    tell = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
+    if tell is None:
+        return False
+    return bool(tell(M_MMAP_THRESHOLD, 32 << 20)) and bool(tell(M_TRIM_THRESHOLD, 256 << 20))
+
+
 def main(argv: Sequence[str]) -> int:
     """Run a subcommand; return the exit code: 0 done, 1 our defect, 2 your input, 3 a guardrail."""
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+    keep_freed_memory()
     try:
         options = parser().parse_intermixed_args(arrange(argv))
         if options.command not in COMMANDS:

@@ -73,9 +73,10 @@ class Problem:
         """Return futures and bills of candidate `actions` [B K H A] from `state` [B Z]."""
         rollout = self.model.imagine(state, actions)
         away = self.energy(rollout.latents[0])
-        nothing = away.new_zeros(*away.shape[:2], 0, away.shape[2])
-        horizon = actions.shape[2]
-        bill = Bill(away.mean(dim=-1), away[:, :, None] / horizon, nothing, nothing.sum((2, 3)))
+        batch, candidates, horizon = away.shape
+        nothing = away.new_zeros(batch, candidates, 0, horizon)
+        terms = away[:, :, None] / horizon
+        bill = Bill(terms.sum(dim=(2, 3)), terms, nothing, away.new_zeros(batch, candidates))
         return rollout, bill
 
     def site(self) -> Site:
@@ -107,9 +108,12 @@ class Contestant:
 
 
 def ours(problem: Problem, use: str, settings: Mapping[str, Any], batch: int = 1) -> Contestant:
-    """Return one of our planners, as a config would name it, for `batch` agents at once."""
+    """Return one of our planners, as a config would name it, for `batch` agents at once.
+
+    It may use the whole range of the actuators, as others may.
+    """
     kind = resolve("actor", use)
-    actor = kind(kind.Config(**settings), problem.site())
+    actor = kind(kind.Config(**settings, policy={"span": 1.0}), problem.site())
     state, directive = problem.state.expand(batch, -1), problem.directive(batch)
 
     def plan() -> Tensor:

@@ -1,4 +1,4 @@
-"""What all planners of continuous actions have in common: everything but where to look.
+"""What all planners have in common: everything but where to look.
 
 Source: LeCun (2022) sec. 3.1.2 (Mode-2: perception, planning by energy minimisation, acting) and
 3.1.1 (Mode-1).

@@ -87,6 +87,8 @@ class Policy(nn.Module):
 
     def settled(self, plans: Tensor) -> Tensor:
         """Return plans [..., H, A] with their last `settle` ticks (all but one at most) at rest."""
+        if not self.settle:
+            return plans
         ticks = plans.shape[-2]
         moving = torch.arange(ticks) < max(ticks - self.settle, 1)
         return torch.where(moving.unsqueeze(-1), plans, self.rest)

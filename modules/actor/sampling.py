@@ -40,12 +40,12 @@ class Pool:
     @staticmethod
     def of(rollout: Rollout, bill: Bill) -> Pool:
         """Return the candidates of a rollout with their bills."""
-        sound = torch.isfinite(bill.energy) & torch.isfinite(bill.violation)
+        unsound = ~torch.isfinite(bill.energy + bill.violation)
         return Pool(
             rollout.actions,
             rollout.latents.permute(1, 2, 0, 3, 4),
-            bill.energy.masked_fill(~sound, torch.inf),
-            bill.violation.masked_fill(~sound, torch.inf),
+            bill.energy.masked_fill(unsound, torch.inf),
+            bill.violation.masked_fill(unsound, torch.inf),
             bill.terms,
             bill.guardrails,
         )

@@ -24,7 +24,7 @@ BAD = (torch.nan, torch.inf, -torch.inf)
 
 
 def planners() -> list[str]:
-    """Return the names of all planners of continuous actions."""
+    """Return the names of all planners."""
     return [n for n in sorted(parts("actor")) if issubclass(resolve("actor", n), Planner)]
 
 

@@ -1,4 +1,4 @@
-"""What every planner of continuous actions promises where it is hard: bad energies, little time."""
+"""What every planner promises where it is hard: bad energies, little time."""
 
 from __future__ import annotations
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import platform
 import re
 import shlex
 import signal
@@ -17,7 +18,7 @@ import pytest
 import torch
 
 from agent.cli import bench_learning, bench_planner, bench_risk
-from agent.cli.main import main
+from agent.cli.main import keep_freed_memory, main
 from agent.config import schema
 from agent.config.build import blueprint
 from agent.evaluate.episodes import Outcome, episodes
@@ -477,3 +478,7 @@ def test_shipped_weights_load_and_keep_clear(path: Path) -> None:
     assert done.contacts.sum() == 0
     assert done.speeding.sum() == 0
     assert done.faults == []
+
+
+def test_the_c_library_is_told_to_keep_memory_where_it_can_be_told() -> None:
+    assert keep_freed_memory() == (platform.libc_ver()[0] == "glibc")
