@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 
 from agent.core.loop import Tick
-from agent.core.messages import Message, Risk, Rival
+from agent.core.messages import Fan, Message, Risk, Rival
 from agent.core.spec import Spec, specs_of
 
-SIZES = {"B": 1, "O": 8, "S": 5, "Z": 6, "G": 2, "T": 3, "R": 2, "N": 4, "H": 5, "A": 2}
+SIZES = {"B": 1, "O": 8, "S": 5, "Z": 6, "G": 2, "T": 3, "R": 2, "N": 4, "H": 5, "A": 2, "F": 7}
 HEADER: dict[str, Any] = {
     "config": "world: {use: reach}\nactor: {use: cem} # <b>&amp;</b>\n",
     "config_hash": "c0ffee" * 10,
@@ -96,6 +96,7 @@ def message(
     }
     if "rival" in names:
         extras["rival"] = message(Rival, rng, sizes, special)
+        extras["fan"] = message(Fan, rng, sizes, special)
     return kind(**given, **{n: v for n, v in extras.items() if n in names})
 
 

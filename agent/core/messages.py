@@ -147,6 +147,18 @@ class Rival:
 
 
 @dataclass(frozen=True, slots=True)
+class Fan:
+    """A sample of `F` candidates that were considered, from the first to the last judged.
+
+    Energies and violations are infinite where a candidate was no use.
+    """
+
+    actions: Tensor = tensor("B", "F", "H", "A")
+    energy: Tensor = tensor("B", "F")
+    violation: Tensor = tensor("B", "F", low=0.0)
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """Actions to take, the states the actor imagined, and the bill it expects to pay.
 
@@ -171,6 +183,7 @@ class Plan:
     iterations: int = 0
     reasons: tuple[str, ...] = ()
     rival: Rival | None = None
+    fan: Fan | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from agent.record.files import write_whole
 from agent.record.playback import Record, read
 from agent.report import plots
 from agent.report.card import badge, facts, highlights
+from agent.report.considered import considered
 from agent.report.foresight import foresight, surprise
 from agent.report.page import document, figure, section, table
 from agent.report.refused import Moment, moment, straight
@@ -197,6 +198,12 @@ def _mind(
     near = next((q for q in guarded if q in life.sensors), None)
     drawing, explained = plots.latent_map(life, near, units)
     parts = [
+        figure(
+            "What it considered",
+            considered(life, unit, paths, scene),
+            "At three moments of the way: paths imagined for a sample of the candidates, from the"
+            " first to the last that were judged, and the plan that was chosen.",
+        ),
         figure(
             "Foresight",
             foresight(life, unit, rate_hz, paths, scene),

@@ -19,6 +19,7 @@ from agent.core.errors import InputError
 from agent.core.messages import (
     Appraisal,
     Directive,
+    Fan,
     Mode,
     Percept,
     Plan,
@@ -32,7 +33,7 @@ from modules.actor.noise import Tape
 from modules.actor.policy import Policy, stretch
 from modules.actor.proof import prove
 from modules.actor.sampling import Pool, some
-from modules.actor.search import Found, Pace, Wave, Waves, judge, search
+from modules.actor.search import FAN, Found, Pace, Wave, Waves, judge, search
 
 MIX = 1_000_003
 """Prime that keeps the noise of different seeds apart."""
@@ -139,7 +140,7 @@ class Planner(nn.Module, ABC):
         begin = time.perf_counter()
         self._tick += 1
         found = self._think(latent, directive, begin)
-        best, tempting, rival = found.best, found.tempting, found.rival
+        best, tempting, fan = found.best, found.tempting, found.fan
         self._last = best.actions
         return Plan(
             actions=best.actions[:, 0],
@@ -156,7 +157,8 @@ class Planner(nn.Module, ABC):
             complete=found.complete,
             iterations=found.waves or 0,
             reasons=_reasons(best),
-            rival=_rival(rival),
+            rival=_rival(found.rival),
+            fan=Fan(fan.actions, fan.energy, fan.violation.clamp(min=0.0)),
         )
 
     def _think(self, latent: Tensor, directive: Directive, begin: float) -> Found:
@@ -202,8 +204,9 @@ class Planner(nn.Module, ABC):
         scaled = policy.rest + shares * (proposal - policy.rest)
         plans = torch.cat((scaled.clamp(policy.low, policy.high), seeds[:, :-1]), dim=1)
         pool = Pool.of(*self._objective(latent, plans, directive))
-        best, tried = pool.best(self._carried), pool.energy.numel()
-        return Found(best, pool.bare().tempting(), pool.rival(best.first(1), self.extent), tried)
+        best, bare = pool.best(self._carried), pool.bare()
+        rival = pool.rival(best.first(1), self.extent)
+        return Found(best, bare.tempting(), rival, bare.sample(FAN), pool.energy.numel())
 
     def _within(self, plans: Tensor) -> Tensor:
         """Return plans [B K H A] put back within the limits, and ending at rest."""

@@ -116,6 +116,12 @@ class Pool:
         """Return the one candidate of least energy, whatever it violates."""
         return self.take(self.energy.argmin(dim=1, keepdim=True))
 
+    def sample(self, count: int) -> Pool:
+        """Return `count` candidates evenly spread over them as they stand; some twice if few."""
+        last = self.energy.shape[1] - 1
+        places = torch.linspace(0, last, count).round().long()
+        return Pool(*(part[:, places] for part in self.columns))
+
     def rows(self, others: list[Pool]) -> Pool:
         """Return this pool's agents followed by those of the others."""
         if not others:

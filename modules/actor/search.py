@@ -19,6 +19,8 @@ from modules.actor.sampling import Pool
 
 PATIENCE = 2
 """Waves without improvement after which an agent's search has converged."""
+FAN = 24
+"""Candidates that a plan tells of, to be looked at."""
 FADE = 0.95
 """What is left of the shortest time known whenever a wave is given up for lack of time."""
 
@@ -52,9 +54,9 @@ Waves = Generator[Wave, Told, None]
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a search found: its best candidates, the tempting one, and the best unlike the best.
+    """What a search found: its best candidates, the tempting one, the best unlike the best.
 
-    The last two are bare: nothing of what was imagined of them is kept.
+    And a fan of all. But for the best they are bare: nothing of what was imagined is kept.
     `tried` candidates of all agents together, in `waves` (None: there was no search); `complete`
     if no deadline cut it short.
     """
@@ -62,6 +64,7 @@ class Found:
     best: Pool
     tempting: Pool
     rival: Pool
+    fan: Pool
     tried: int
     waves: int | None = None
     complete: bool = True
@@ -69,14 +72,15 @@ class Found:
     @staticmethod
     def joined(parts: Sequence[Found], order: Sequence[Tensor]) -> Found:
         """Return what was found for all agents, given the rows [b] that each part is about."""
-        kinds = [[p.best for p in parts], [p.tempting for p in parts], [p.rival for p in parts]]
-        best, tempting, rival = (pools[0].rows(pools[1:]) for pools in kinds)
+        kinds = zip(*((p.best, p.tempting, p.rival, p.fan) for p in parts), strict=True)
+        told = [first.rows(others) for first, *others in kinds]
         if len(parts) > 1:
             back = torch.cat(list(order)).argsort()
-            best, tempting, rival = (p.agents(back) for p in (best, tempting, rival))
+            told = [pool.agents(back) for pool in told]
         searched = [p.waves for p in parts if p.waves is not None]
         tried, complete = sum(p.tried for p in parts), all(p.complete for p in parts)
-        return Found(best, tempting, rival, tried, min(searched, default=None), complete)
+        best, tempting, rival, fan = told
+        return Found(best, tempting, rival, fan, tried, min(searched, default=None), complete)
 
 
 class Pace:
@@ -188,7 +192,8 @@ def search(
     best = known.best(keep)
     whole = Pool.joined(archive)
     rival = whole.rival(best.first(1), half)
-    return Found(best, whole.tempting(), rival, tried, count, complete=wave is None)
+    fan, tempting = whole.sample(FAN), whole.tempting()
+    return Found(best, tempting, rival, fan, tried, count, complete=wave is None)
 
 
 def _send(source: Waves, told: Told) -> Wave | None:

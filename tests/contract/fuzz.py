@@ -136,7 +136,9 @@ def judged(
     """Return what is wrong with a plan, agent by agent."""
     low, high = body.bounds()
     assert plan.rival is not None
+    assert plan.fan is not None
     moves = torch.stack((plan.actions, plan.temptation, plan.rival.actions), dim=1)
+    moves = torch.cat((moves, plan.fan.actions), dim=1)
     within = ((moves >= low) & (moves <= high)).flatten(1).all(dim=1)
     refused = torch.tensor([bool(r) for r in plan.reasons] or [False] * len(moves))
     finite = moves.isfinite().flatten(1).all(dim=1) & (refused | plan.energy.isfinite())

@@ -53,6 +53,7 @@ def test_the_page_is_whole_and_fetches_nothing(folder: Path) -> None:
         "Verdicts",
         "Energy by term",
         "Time per module",
+        "What it considered",
         "Foresight",
         "Forecast of the next percept",
         "Map of the latent space",
