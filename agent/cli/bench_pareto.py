@@ -20,6 +20,8 @@ from agent.record.files import write_whole
 from agent.report.pareto import Point, draw
 
 EPISODES, TIMED = 100, 2
+WORK = {"samples": 300, "iterations": 10, "elites": 30}
+"""The amount of search that others publish, for comparison; our defaults search less."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,17 +56,24 @@ def main(options: argparse.Namespace) -> int:
 
 
 def entries(base: Blueprint) -> list[Entry]:
-    """Return the config's own actor, in both modes, and all others with their own defaults."""
+    """Return the config's own actor, in both modes, `cem` with much work, and all with defaults.
+
+    A budget of the config holds for all; `eval.batch=1` then gives every agent all of it.
+    """
     config = base.config
     kept = {k: v for k, v in config.actor.items() if k == "policy"}
     own = config.actor["use"]
     found = [Entry(f"{own} (the config's)", base), Entry("policy alone (Mode-1)", _reacting(base))]
+    found.append(Entry("cem 300x10", _acting(base, {"use": "cem", **WORK, **kept})))
     for use in parts("actor"):
         kind = resolve("actor", use)
         if "policy" in kind.Config.model_fields:
-            actor: dict[str, Any] = {"use": use, **kept}
-            found.append(Entry(use, blueprint(config.model_copy(update={"actor": actor}))))
+            found.append(Entry(use, _acting(base, {"use": use, **kept})))
     return found
+
+
+def _acting(base: Blueprint, actor: dict[str, Any]) -> Blueprint:
+    return blueprint(base.config.model_copy(update={"actor": actor}))
 
 
 def _reacting(base: Blueprint) -> Blueprint:
