@@ -13,6 +13,8 @@ from agent.config.resolve import parts, resolve
 from agent.evaluate.peers import peers
 from agent.evaluate.planning import Contestant, Problem, floor, ours, timed_ms
 from agent.evaluate.statistics import median
+from agent.record.files import write_whole
+from agent.report.planners import draw
 
 SAMPLES, ITERATIONS, ELITES = 300, 10, 30
 WORK = {"samples": SAMPLES, "iterations": ITERATIONS, "elites": ELITES}
@@ -33,6 +35,8 @@ def main(options: argparse.Namespace) -> int:
     for name, found in figures.items():
         say(f"  {name:<44} {found['value']:.4g} {found['unit']}")
     write_figures(options, None, [seed], figures)
+    if options.out:
+        write_whole(options.out, draw(figures))
     return 0
 
 

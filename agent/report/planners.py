@@ -1,4 +1,4 @@
-"""The tables of the planning guide, rendered from what `bench planner` and `bench pareto` wrote."""
+"""What `bench planner` and `bench pareto` wrote, as the planning guide's tables, and as bars."""
 
 from __future__ import annotations
 
@@ -7,6 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import matplotlib as mpl
+from matplotlib.figure import Figure
+
+from agent.report.plots import AMBER, BLUE, GREY, INK, STYLE, svg
 from agent.report.results import between, where
 
 GUIDE = Path("docs/guides/planning.md")
@@ -57,6 +61,27 @@ def render(path: Path, columns: Mapping[str, str]) -> str:
         f"`{whole['command']}`: {where(whole)}; n = {figures[f'{names[0]}.{first}']['n']}.",
     ]
     return "\n".join(lines) + "\n"
+
+
+def draw(figures: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return an SVG: how many times the floor's time every planner took, quickest first."""
+    end = ".over_floor"
+    found = {k.removesuffix(end): v for k, v in figures.items() if k.endswith(end)}
+    names = sorted(found, key=lambda name: -float(found[name]["value"]))
+    values = [float(found[name]["value"]) for name in names]
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(9.6, 0.32 * len(names) + 1.0), layout="constrained")
+        axes = figure.subplots()
+        bars = axes.barh(names, values, color=[_colour(name) for name in names])
+        axes.bar_label(bars, fmt="%.2f", padding=3)
+        axes.axvline(1.0, color=INK, lw=1.0, ls="--")
+        axes.set(xlabel="time a plan, over that of the matrix products alone")
+        return svg(figure)
+
+
+def _colour(name: str) -> str:
+    """Return grey for the floor, amber for other libraries' planners, blue for ours."""
+    return GREY if name.startswith("floor") else AMBER if " " in name else BLUE
 
 
 def _cell(column: str, found: Mapping[str, Any] | None) -> str:

@@ -55,3 +55,12 @@ def test_the_front_is_what_nobody_beats() -> None:
     assert front([tie, worse, slow, quick]) == [quick, slow]
     drawn = draw([quick, slow, worse, tie])
     assert drawn.startswith("<svg")
+
+
+def test_the_bars_name_every_planner_with_its_ratio() -> None:
+    drawn = planners.draw(
+        {"cem.over_floor": figure(1.31), "floor (9 rows).over_floor": figure(1.0)}
+    )
+    assert drawn.startswith("<svg")
+    for words in ("cem", "floor (9 rows)", "1.31", "1.00"):
+        assert f"<!-- {words} -->" in drawn
