@@ -88,7 +88,7 @@ class Gate:
         return own is self._objective.guardrails and own.seal == self.sealed and own.verify()
 
     def _judge(self, percept: Percept, plan: Plan) -> tuple[Verdict, Action]:
-        state, actions = percept.latent, plan.actions
+        state, actions = _own(percept.latent), _own(plan.actions)
         batch = state.shape[0]
         shape = (batch, actions.shape[1], len(self._low))
         if tuple(actions.shape) != shape or shape[1] < 1:
@@ -202,6 +202,16 @@ class Gate:
         blamed = torch.full((batch,), -1)
         verdict = Verdict(ruling, blamed, inf, torch.zeros(batch), (reason,) * batch)
         return verdict, Action(self.fallback.expand(batch, -1).clone())
+
+
+def _own(given: Tensor) -> Tensor:
+    """Return a copy that nobody else holds: what was judged is what goes out.
+
+    Raises TypeError for anything but a plain tensor, which might answer otherwise when asked again.
+    """
+    if type(given) is not Tensor:
+        raise TypeError(f"expected a plain tensor, came {type(given).__name__}")
+    return given.detach().clone()
 
 
 def _worst(values: Tensor) -> tuple[Tensor, Tensor]:

@@ -15,7 +15,7 @@ import torch
 from agent.core.board import Board, BoardInbox, peek
 from agent.core.errors import HousecatError
 from agent.core.gate import Gate
-from agent.core.messages import Action, Observation, Percept, Plan, Task
+from agent.core.messages import Action, Observation, Percept, Plan, Task, Verdict
 from agent.core.protocols import Module, World
 from agent.core.schedule import GATE, Schedule
 
@@ -73,12 +73,13 @@ class Agent:
             checks[Observation](observation)
             board.post(observation, "world")
             board.post(self._task, "the task")
-        except HousecatError as fault:
-            faults.append(str(fault))
+        except Exception as fault:  # noqa: BLE001 - the world, too, may send anything
+            faults.append(_line("world", fault))
+        ruled: dict[type, Any] = {}
         for name in self.schedule.order:
             if name == GATE:
-                self._pass(observation, (mark - start) * 1e3, faults)
-            elif not faults or Action in board.now:
+                ruled = self._pass((mark - start) * 1e3, faults)
+            elif not faults or ruled:
                 try:
                     message = modules[name].tick(self._inboxes[name])
                     checks[modules[name].posts](message)
@@ -88,22 +89,30 @@ class Agent:
             now = time.perf_counter()
             elapsed[name] = (now - mark) * 1e3
             mark = now
-        tick = Tick(self._index, peek(board), elapsed, tuple(faults))
+        tick = Tick(self._index, {**peek(board), **ruled}, elapsed, tuple(faults))
         self._index += 1
         board.turn()
         return tick
 
-    def _pass(self, observation: Observation, thought_ms: float, faults: list[str]) -> None:
-        now, fault = self._board.now, faults[0] if faults else ""
+    def _pass(self, thought_ms: float, faults: list[str]) -> dict[type, Any]:
+        """Return the verdict and the command that goes out; on the board are copies.
+
+        The gate has the last word: who ticks after it cannot change the command by editing the
+        message, and a message that a module smuggled onto the board in its name is a fault.
+        """
+        now = self._board.now
+        if Action in now or Verdict in now:
+            faults.append("a module posted what only the gate may post; remove that module")
+        fault = faults[0] if faults else ""
         if not fault and thought_ms > self.gate.deadline_ms:
             fault = f"late: {thought_ms:.1f} ms, deadline {self.gate.deadline_ms:.1f} ms"
-        percept, plan = now.get(Percept), now.get(Plan)
-        verdict, action = self.gate.rule(percept, plan, fault)
-        rows = observation.time_s.shape[0]
+        verdict, action = self.gate.rule(now.get(Percept), now.get(Plan), fault)
+        assert self._task is not None, "tick before reset"
+        rows = self._task.goal.shape[0]
         if action.command.shape[0] != rows:
             action = Action(self.gate.fallback.expand(rows, -1).clone())
-        self._board.post(verdict, GATE)
-        self._board.post(action, GATE)
+        now[Verdict], now[Action] = verdict, Action(action.command.clone())
+        return {Verdict: verdict, Action: action}
 
 
 def live(

@@ -240,6 +240,33 @@ def test_the_plan_is_not_touched() -> None:
     assert torch.equal(wild, before)
 
 
+class Fickle(torch.Tensor):
+    """A tensor that may answer otherwise when asked again."""
+
+
+def test_a_plan_that_could_answer_otherwise_when_asked_again_is_vetoed() -> None:
+    verdict, action = gate().rule(percept((0.0, 0.0)), plan(CALM.as_subclass(Fickle)))
+    vetoed(verdict, action, "expected a plain tensor, came Fickle")
+
+
+def test_a_plan_edited_while_it_is_judged_goes_out_as_it_was_judged() -> None:
+    guard, posted = gate(), CALM.clone()
+    judge = guard._objective.guard
+
+    def late(state: torch.Tensor, actions: torch.Tensor) -> torch.Tensor:
+        values = judge(state, actions)
+        posted.fill_(9.0)
+        return values
+
+    guard._objective.guard = late  # type: ignore[method-assign]
+    verdict, action = guard.rule(percept((0.0, 0.0)), plan(posted))
+    assert ruled(verdict) == [Ruling.ALLOWED]
+    assert torch.equal(action.command, CALM[:, 0])
+    posted.fill_(-9.0)
+    _, action = guard.rule(percept((0.2, 0.0)), plan(RASH))
+    assert torch.equal(action.command, CALM[:, 1])
+
+
 def test_a_command_sent_cannot_spoil_the_fallback() -> None:
     guard = gate()
     _, action = guard.rule(None, None)

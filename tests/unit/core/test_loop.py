@@ -74,6 +74,57 @@ def test_a_module_that_raises_ends_in_the_fallback(
         assert Plan in good.messages
 
 
+class Meddling:
+    """A module that does something with its inbox before it does its work."""
+
+    def __init__(self, real: Any, deed: Any) -> None:
+        self._real, self._deed = real, deed
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real, name)
+
+    def tick(self, inbox: Any) -> Any:
+        self._deed(inbox)
+        return self._real.tick(inbox)
+
+
+def edit_the_command(inbox: Any) -> None:
+    inbox[Action].command.fill_(9.0)
+
+
+def post_another(inbox: Any) -> None:
+    inbox._board.now[Action] = Action(torch.full((1, 2), 9.0))
+
+
+@pytest.mark.parametrize("deed", [edit_the_command, post_another])
+def test_who_ticks_after_the_gate_cannot_change_the_command(
+    mind: Mind, world: Any, task: Task, deed: Any
+) -> None:
+    agent = mind.agent(world)
+    agent.modules["world_model"] = Meddling(agent.modules["world_model"], deed)
+    for tick in live(agent, world, [1_000_000], task, 2):
+        assert float(tick.messages[Action].command.abs().max()) <= 3.0
+
+
+def test_a_command_smuggled_past_the_gate_is_a_fault(mind: Mind, world: Any, task: Task) -> None:
+    agent = mind.agent(world)
+    agent.modules["memory"] = Meddling(agent.modules["memory"], post_another)
+    (tick,) = live(agent, world, [1_000_000], task, 1)
+    assert "only the gate may post" in tick.faults[0]
+    assert torch.equal(tick.messages[Action].command, FALLBACK)
+
+
+@pytest.mark.parametrize("values", [None, torch.zeros(2, 8), "wrong"])
+def test_an_observation_that_is_none_ends_in_the_fallback(
+    mind: Mind, world: Any, task: Task, seen: Observation, values: Any
+) -> None:
+    agent = mind.agent(world)
+    agent.reset(task)
+    tick = agent.tick(dataclasses.replace(seen, values=values))
+    assert tick.messages[Verdict].ruling.tolist()[0] == Ruling.VETOED
+    assert torch.equal(tick.messages[Action].command, FALLBACK)
+
+
 def test_a_world_model_that_raises_after_the_gate_costs_no_action(
     mind: Mind, world: Any, task: Task
 ) -> None:
