@@ -1,9 +1,13 @@
 """The gate: the last word on every action. It belongs to the runtime and fails closed.
 
-Feasible plan → go. Else the plan kept from the last tick, if it still is feasible. Else, where
-even holding the fallback would break a guardrail, the plan that breaks it less: a body that has
-strayed must be able to come back. Else the declared fallback. Every other way things can go wrong
-(no plan, NaN, wrong shape, late, broken seal) ends in the fallback too.
+Feasible plan → go. Else a repair that the model says is feasible: the smallest change of the plan,
+the plan kept from the last tick, a braking manoeuvre (`agent.core.repair`). Else, where even
+holding the fallback would break a guardrail, what breaks it less: a body that has strayed must be
+able to come back. Else the declared fallback. Every other way things can go wrong (no plan, NaN,
+wrong shape, late, broken seal) ends in the fallback too.
+
+A gate knows a layout of commands, a fallback among them and an objective to imagine with, and
+nothing of what stands above or below it: each level of a hierarchy has its own.
 """
 
 from __future__ import annotations
@@ -13,10 +17,22 @@ import torch
 from torch import Tensor
 
 from agent.core.errors import InputError
-from agent.core.guardrails import Guardrails, violation
+from agent.core.guardrails import Guardrails
 from agent.core.messages import Action, Percept, Plan, Ruling, Verdict
 from agent.core.objective import GuardedObjective
+from agent.core.repair import (
+    CLAMPED,
+    LESSER,
+    WORDS,
+    Candidates,
+    Choice,
+    candidates,
+    choose,
+    reasons,
+)
 from agent.core.spec import Layout
+
+ALLOWED, REPAIRED, VETOED = (int(r) for r in Ruling)
 
 
 class Gate:
@@ -104,18 +120,25 @@ class Gate:
         values = self._values(state, actions)
         worst, which = _worst(values)
         if not float(worst.max()) <= 0.0:
-            return self._mend(state, actions)
+            return self._mend(state, actions, values=values)
         self._kept = actions
         margins = self._margin(which, values)
-        verdict = Verdict(self._none(batch, 0), self._none(batch, -1), worst, margins)
+        verdict = Verdict(
+            self._none(batch, 0), self._none(batch, -1), worst, margins, values[:, :, 0]
+        )
         return verdict, Action(actions[:, 0].clone())
 
     def _mend(
-        self, state: Tensor, actions: Tensor, refusals: tuple[str, ...] = ()
+        self,
+        state: Tensor,
+        actions: Tensor,
+        refusals: tuple[str, ...] = (),
+        values: Tensor | None = None,
     ) -> tuple[Verdict, Action]:
         """Judge row by row where at least one plan may not go out as it is.
 
-        `refusals` are the actor's own reasons against its plan, one for each agent.
+        `refusals` are the actor's own reasons against its plan, one for each agent; `values` the
+        guardrails' of plans that are known to be finite and within limits.
         """
         batch = state.shape[0]
         refusals = refusals or ("",) * batch
@@ -125,36 +148,52 @@ class Gate:
         clamped = torch.where(sane[:, None, None], clamped, self.fallback)
         state = torch.where(sane[:, None], state, torch.zeros_like(state))
         bent = (clamped != actions).any(dim=2).any(dim=1)
-
-        values = self._values(state, clamped)
+        if values is None:
+            values = self._values(state, clamped)
         worst, which = _worst(values)
         worst = torch.where(sane, worst, torch.inf)
         allowed = sane & (worst <= 0.0)
-        chosen, repaired = clamped, allowed & bent
-        kept_ok = torch.zeros_like(allowed)
-        if self._kept is not None and self._kept.shape == clamped.shape and not allowed.all():
-            backup = torch.cat([self._kept[:, 1:], self.fallback.expand(batch, 1, -1)], dim=1)
-            backup_worst, _ = _worst(self._values(state, backup))
-            kept_ok = sane & ~allowed & (backup_worst <= 0.0)
-            chosen = torch.where(kept_ok[:, None, None], backup, chosen)
-            repaired = repaired | kept_ok
-        lesser = sane & ~allowed & ~kept_ok
-        if lesser.any():
-            held = self._values(state, self.fallback.expand_as(clamped))
-            lesser = lesser & (violation(values) < violation(held))
-            repaired = repaired | lesser
-        vetoed = ~(allowed | kept_ok | lesser)
+        chosen, ahead = clamped, values[:, :, 0].clone()
+        ruling = torch.where(allowed, torch.where(bent, REPAIRED, ALLOWED), VETOED)
+        done = [CLAMPED] * batch
+        if bool((sane & ~allowed).any()):
+            found, every, choice = self._repair(state, clamped, values)
+            rows, taken = torch.arange(batch), torch.from_numpy(choice.index)
+            goes = sane & ~allowed & torch.from_numpy(choice.feasible | choice.lesser)
+            chosen = torch.where(goes[:, None, None], found.actions[rows, taken], chosen)
+            ahead = torch.where(goes[:, None], every[rows, taken, :, 0], ahead)
+            ruling[goes] = REPAIRED
+            for row in goes.nonzero()[:, 0].tolist():
+                kind = found.kinds[choice.index[row]]
+                done[row] = LESSER if choice.lesser[row] else WORDS[kind]
+        vetoed = ruling == VETOED
         chosen = torch.where(vetoed[:, None, None], self.fallback, chosen)
         self._kept = chosen
-
-        ruling = self._none(batch, int(Ruling.ALLOWED))
-        ruling[repaired] = int(Ruling.REPAIRED)
-        ruling[vetoed] = int(Ruling.VETOED)
         blamed = torch.where(sane & (worst > 0.0), which, torch.full_like(which, -1))
-        margins = self._margin(which, values)
-        reasons = self._reasons(ruling, blamed, sane, bent, lesser, refusals)
-        verdict = Verdict(ruling, blamed, worst, margins, reasons)
+        unfit = [
+            "" if ok else refused or "plan or percept not finite"
+            for ok, refused in zip(sane.tolist(), refusals, strict=True)
+        ]
+        named = [self.guardrails.names[g] if g >= 0 else "" for g in blamed.tolist()]
+        told = reasons(ruling.tolist(), named, done, unfit) if bool(ruling.any()) else ()
+        ahead = torch.where(vetoed[:, None], torch.inf, ahead)
+        verdict = Verdict(ruling, blamed, worst, self._margin(which, values), ahead, told)
         return verdict, Action(chosen[:, 0].clone())
+
+    def _repair(
+        self, state: Tensor, plan: Tensor, values: Tensor
+    ) -> tuple[Candidates, Tensor, Choice]:
+        """Return candidates to go out in place of `plan`, their values [B K R H], and the choice.
+
+        They are imagined together: the one call that a repair costs.
+        """
+        kept = self._kept
+        if kept is not None and kept.shape != plan.shape:
+            kept = None
+        found = candidates(plan, kept, self.fallback)
+        others = self._objective.guard(state, found.actions[:, 1:])
+        every = torch.cat([values[:, None], others], dim=1)
+        return found, every, choose(found, every, self._high - self._low)
 
     @staticmethod
     def _none(batch: int, value: int) -> Tensor:
@@ -169,38 +208,13 @@ class Gate:
         step = values.amax(dim=1).argmax(dim=1)
         return self.guardrails.margins(values.shape[-1])[which, step]
 
-    def _reasons(
-        self,
-        ruling: Tensor,
-        blamed: Tensor,
-        sane: Tensor,
-        bent: Tensor,
-        lesser: Tensor,
-        refusals: tuple[str, ...],
-    ) -> tuple[str, ...]:
-        if not bool(ruling.any()):
-            return ()
-        reasons = []
-        columns = (c.tolist() for c in (ruling, blamed, sane, bent, lesser))
-        for r, g, ok, out, less, refused in zip(*columns, refusals, strict=True):
-            if r == Ruling.ALLOWED:
-                reasons.append("")
-            elif not ok:
-                reasons.append(f"{refused or 'plan or percept not finite'}; fallback")
-            elif g >= 0:
-                mended = "less than the fallback would" if less else "kept plan"
-                done = mended if r == Ruling.REPAIRED else "fallback"
-                reasons.append(f"{self.guardrails.names[g]}; {done}")
-            else:
-                reasons.append("outside actuator limits; clamped" if out else "")
-        return tuple(reasons)
-
     def _veto(self, batch: int, reason: str) -> tuple[Verdict, Action]:
         self._kept = None
         inf = torch.full((batch,), torch.inf)
         ruling = torch.full((batch,), int(Ruling.VETOED))
         blamed = torch.full((batch,), -1)
-        verdict = Verdict(ruling, blamed, inf, torch.zeros(batch), (reason,) * batch)
+        ahead = inf[:, None].expand(batch, len(self.guardrails))
+        verdict = Verdict(ruling, blamed, inf, torch.zeros(batch), ahead, (reason,) * batch)
         return verdict, Action(self.fallback.expand(batch, -1).clone())
 
 

@@ -191,13 +191,16 @@ class Verdict:
     """The gate's ruling per agent, and the guardrail that decided it (-1: none).
 
     `predicted` is the worst value of that guardrail over the plan, in its own unit, where
-    values above 0 violate; `margin` the calibrated margin included in it.
+    values above 0 violate; `margin` the calibrated margin included in it. `ahead` is what the gate
+    foresaw, of every guardrail and margin included, for the end of this tick under the command that
+    goes out; infinite where it judged nothing.
     """
 
     ruling: Tensor = tensor("B", dtype="int64")
     guardrail: Tensor = tensor("B", dtype="int64")
     predicted: Tensor = tensor("B")
     margin: Tensor = tensor("B")
+    ahead: Tensor = tensor("B", "R")
     reasons: tuple[str, ...] = ()
 
 

@@ -18,6 +18,8 @@ from tests.toys import ACTUATORS, Adding, Below, Free, Place, gate, percept, pla
 
 CALM = steps((0.2, 0.1), (0.3, 0.1))
 RASH = steps((0.2, 0.1), (0.9, 0.1))
+ASTRAY, FURTHER = (1.6, 0.0), steps((0.5, 0.0), (0.5, 0.0))
+"""From there every plan begins in violation, and this one makes it worse."""
 
 
 def ruled(verdict: Verdict) -> list[Ruling]:
@@ -56,36 +58,96 @@ def test_guardrails_judge_what_would_really_go_out() -> None:
     assert action.command.tolist() == [[1.0, 0.0]]
 
 
+def repaired(verdict: Verdict, reason: str) -> None:
+    assert ruled(verdict) == [Ruling.REPAIRED]
+    assert verdict.reasons == (reason,)
+
+
 def test_an_unsafe_plan_without_another_is_vetoed() -> None:
-    verdict, action = gate().rule(percept((0.0, 0.0)), plan(RASH))
+    verdict, action = gate().rule(percept(ASTRAY), plan(FURTHER))
     vetoed(verdict, action, "below; fallback")
+    assert verdict.predicted.item() == pytest.approx(1.6)
+    assert verdict.guardrail.tolist() == [0]
+    assert verdict.ahead.tolist() == [[torch.inf]]
+
+
+def test_a_plan_is_followed_as_far_as_it_is_safe() -> None:
+    verdict, action = gate().rule(percept((0.0, 0.0)), plan(RASH))
+    repaired(verdict, "below; cut short")
+    assert torch.equal(action.command, RASH[:, 0])
     assert verdict.predicted.item() == pytest.approx(0.1)
     assert verdict.guardrail.tolist() == [0]
+    assert verdict.ahead.tolist() == [[pytest.approx(-0.8)]]
 
 
 def test_the_last_step_of_a_plan_counts_as_much_as_the_first() -> None:
     long = torch.cat((torch.zeros(1, 11, 2), steps((1.0, 0.0), (0.5, 0.0))), dim=1)
-    verdict, action = gate().rule(percept((0.0, 0.0)), plan(long))
-    vetoed(verdict, action, "below; fallback")
+    verdict, _ = gate().rule(percept((0.0, 0.0)), plan(long))
+    repaired(verdict, "below; bent")
+    assert verdict.predicted.item() == pytest.approx(0.5)
+
+
+def test_where_the_first_command_is_unsafe_it_is_bent_no_more_than_it_must_be() -> None:
+    verdict, action = gate().rule(percept((0.7, 0.0)), plan(steps((0.5, 0.4), (0.0, 0.0))))
+    repaired(verdict, "below; bent")
+    assert action.command.tolist() == [[0.25, pytest.approx(0.2)]]
+    verdict, action = gate().rule(percept((0.7, 0.0)), plan(steps((0.4, 0.4), (0.0, 0.0))))
+    assert action.command.tolist() == [[pytest.approx(0.3), pytest.approx(0.3)]]
+
+
+SLOW, FAST = steps((0.05, 0.0), (0.05, 0.0)), steps((1.0, 0.0), (0.0, 0.0))
 
 
 def test_the_plan_kept_from_the_last_tick_takes_over() -> None:
     guard = gate()
-    guard.rule(percept((0.0, 0.0)), plan(CALM))
-    verdict, action = guard.rule(percept((0.2, 0.0)), plan(RASH))
-    assert ruled(verdict) == [Ruling.REPAIRED]
-    assert torch.equal(action.command, CALM[:, 1])
-    assert verdict.reasons == ("below; kept plan",)
-    verdict, action = guard.rule(percept((0.5, 0.0)), plan(RASH))
-    assert ruled(verdict) == [Ruling.REPAIRED]
+    guard.rule(percept((0.8, 0.0)), plan(SLOW))
+    verdict, action = guard.rule(percept((0.85, 0.0)), plan(FAST))
+    repaired(verdict, "below; kept plan")
+    assert torch.equal(action.command, SLOW[:, 1])
+    assert verdict.ahead.tolist() == [[pytest.approx(-0.1)]]
+    verdict, action = guard.rule(percept((0.9, 0.0)), plan(FAST))
+    repaired(verdict, "below; kept plan")
     assert action.command.tolist() == [[0.0, 0.0]]
 
 
-def test_a_kept_plan_that_has_become_unsafe_does_not() -> None:
+def test_a_kept_plan_that_has_become_unsafe_gives_way_to_braking() -> None:
+    guard = gate()
+    guard.rule(percept((0.8, 0.0)), plan(SLOW))
+    verdict, action = guard.rule(percept((0.97, 0.0)), plan(FAST))
+    repaired(verdict, "below; braking")
+    assert action.command.tolist() == [[pytest.approx(0.025), 0.0]]
+    guard.reset()
+    verdict, action = guard.rule(percept((1.0, 0.0)), plan(FAST))
+    repaired(verdict, "below; braking")
+    assert action.command.tolist() == [[0.0, 0.0]]
+
+
+def test_a_repair_costs_one_call_of_imagination(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
+    honest = Adding.imagine
+
+    def counted(self: Adding, state: Any, actions: Any, latent: Any = None) -> Any:
+        calls.append(actions.shape[1])
+        return honest(self, state, actions, latent)
+
+    monkeypatch.setattr(Adding, "imagine", counted)
     guard = gate()
     guard.rule(percept((0.0, 0.0)), plan(CALM))
-    verdict, action = guard.rule(percept((0.9, 0.0)), plan(RASH))
-    vetoed(verdict, action, "below; fallback")
+    assert calls == [1]
+    for made in (RASH, RASH * 100, FURTHER):
+        calls.clear()
+        guard.rule(percept(ASTRAY), plan(made))
+        assert len(calls) == 2
+        assert calls[1] <= 16
+
+
+def test_a_gate_of_another_level_judges_that_level() -> None:
+    """Two levels with commands and limits of their own: neither knows the other is there."""
+    upper, lower = gate(Below(5.0)), gate(Below(1.0))
+    far = torch.cat((FURTHER, FURTHER), dim=1)
+    for _ in range(2):
+        assert ruled(upper.rule(percept(ASTRAY), plan(far))[0]) == [Ruling.ALLOWED]
+        assert ruled(lower.rule(percept(ASTRAY), plan(FURTHER))[0]) == [Ruling.VETOED]
 
 
 def test_a_body_that_has_strayed_may_come_back() -> None:
@@ -103,26 +165,26 @@ def test_a_body_that_has_strayed_may_come_back() -> None:
 
 def test_a_kept_plan_does_not_outlive_its_episode() -> None:
     guard = gate()
-    guard.rule(percept((0.0, 0.0)), plan(CALM))
+    guard.rule(percept((0.8, 0.0)), plan(SLOW))
     guard.reset()
-    verdict, action = guard.rule(percept((0.2, 0.0)), plan(RASH))
-    vetoed(verdict, action, "below; fallback")
+    verdict, _ = guard.rule(percept((0.85, 0.0)), plan(FAST))
+    repaired(verdict, "below; braking")
 
 
 def test_a_kept_plan_does_not_outlive_a_fault() -> None:
     guard = gate()
-    guard.rule(percept((0.0, 0.0)), plan(CALM))
-    guard.rule(percept((0.0, 0.0)), None, "actor: ValueError: lost")
-    verdict, action = guard.rule(percept((0.2, 0.0)), plan(RASH))
-    vetoed(verdict, action, "below; fallback")
+    guard.rule(percept((0.8, 0.0)), plan(SLOW))
+    guard.rule(percept((0.8, 0.0)), None, "actor: ValueError: lost")
+    verdict, _ = guard.rule(percept((0.85, 0.0)), plan(FAST))
+    repaired(verdict, "below; braking")
 
 
 def test_a_kept_plan_of_another_length_is_not_used() -> None:
     guard = gate()
-    guard.rule(percept((0.0, 0.0)), plan(CALM))
-    longer = torch.cat((RASH, RASH), dim=1)
-    verdict, action = guard.rule(percept((0.2, 0.0)), plan(longer))
-    vetoed(verdict, action, "below; fallback")
+    guard.rule(percept((0.8, 0.0)), plan(SLOW))
+    longer = torch.cat((FAST, FAST), dim=1)
+    verdict, _ = guard.rule(percept((0.85, 0.0)), plan(longer))
+    repaired(verdict, "below; braking")
 
 
 @pytest.mark.parametrize("bad", [torch.nan, torch.inf, -torch.inf])
@@ -200,8 +262,8 @@ def test_a_plan_of_another_dtype_is_vetoed(dtype: torch.dtype) -> None:
 
 def test_margins_are_part_of_the_limit() -> None:
     tight = gate(margins=torch.tensor([[0.0, 0.6]]))
-    verdict, action = tight.rule(percept((0.0, 0.0)), plan(CALM))
-    vetoed(verdict, action, "below; fallback")
+    verdict, _ = tight.rule(percept((0.0, 0.0)), plan(CALM))
+    repaired(verdict, "below; cut short")
     assert verdict.predicted.item() == pytest.approx(0.1)
     assert verdict.margin.item() == pytest.approx(0.6)
 
@@ -210,7 +272,7 @@ def test_the_verdict_names_the_guardrail_that_is_worst() -> None:
     guard = gate(Below(0.45, "loose"), Below(0.1, "strict"))
     verdict, _ = guard.rule(percept((0.0, 0.0)), plan(CALM))
     assert verdict.guardrail.tolist() == [1]
-    assert verdict.reasons == ("strict; fallback",)
+    assert verdict.reasons == ("strict; braking",)
 
 
 def test_agents_are_judged_one_by_one() -> None:
@@ -222,11 +284,11 @@ def test_agents_are_judged_one_by_one() -> None:
     verdict, action = guard.rule(seen, plan(torch.cat((CALM, RASH + 0.4, wild, broken))))
     assert ruled(verdict) == [Ruling.ALLOWED, Ruling.REPAIRED, Ruling.REPAIRED, Ruling.VETOED]
     assert torch.equal(action.command[0], CALM[0, 0])
-    assert torch.equal(action.command[1], CALM[0, 1])
+    assert action.command[1].tolist() == [pytest.approx(0.6), pytest.approx(0.5)]
     assert action.command[2:].tolist() == [[-1.0, 0.0], [0.0, 0.0]]
     assert verdict.reasons == (
         "",
-        "below; kept plan",
+        "below; cut short",
         "outside actuator limits; clamped",
         "plan or percept not finite; fallback",
     )
@@ -349,13 +411,17 @@ def test_what_goes_out_keeps_the_limit_or_is_the_fallback(place: float, moves: l
     actions = torch.tensor([[m, 0.0] for m in moves])[None]
     verdict, action = gate().rule(percept((place, 0.0)), plan(actions))
     path = place + actions[0, :, 0].clamp(-1.0, 1.0).cumsum(dim=0)
+    first, reason = action.command[0, 0].item(), "".join(verdict.reasons)
     if ruled(verdict) == [Ruling.VETOED]:
-        assert float(path.max()) > 1.0 - 1e-5
+        assert place > 1.0 - 1e-5
         assert action.command.tolist() == [[0.0, 0.0]]
-    elif "less than the fallback would" in "".join(verdict.reasons):
-        assert place > 1.0
-        held = len(moves) * (place - 1.0)
-        assert float((path - 1.0).clamp(min=0.0).sum()) < held + 1e-5
-    else:
+    elif "less than the fallback would" in reason:
+        assert place > 1.0 - 1e-5
+        assert abs(first) <= abs(moves[0])
+    elif "outside" in reason or not reason:
         assert float(path.max()) <= 1.0 + 1e-5
-        assert action.command[0, 0].item() == min(max(moves[0], -1.0), 1.0)
+        assert first == min(max(moves[0], -1.0), 1.0)
+    else:
+        assert float(path.max()) > 1.0 - 1e-5
+        assert place + first <= 1.0 + 1e-5
+        assert abs(first) <= abs(moves[0])
