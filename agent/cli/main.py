@@ -26,6 +26,7 @@ COMMANDS: dict[str, str] = {
     "energy": "measure and draw how well a world model tells true futures from false ones",
     "voe": "measure surprise at what is impossible (violation of expectation)",
     "check": "validate config and wiring; print graph and schedule; write wiring.svg",
+    "audit": "count a run's verdicts and what came of them; --verify follows the log's chain",
     "report": "write the report of a run folder again",
     "bench": "measure one thing: `bench tick`, `foresight`, `objectives`, ...",
     "doctor": "say what is installed, what is missing and what to type",
@@ -61,7 +62,10 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("command", nargs="?", default="run", metavar="SUBCOMMAND")
     top.add_argument(
-        "config", nargs="?", metavar="CONFIG", help="YAML file (or run folder, for report)"
+        "config",
+        nargs="?",
+        metavar="CONFIG",
+        help="YAML file (or run folder, for report and audit)",
     )
     top.add_argument("overrides", nargs="*", metavar="key.path=value")
     top.add_argument("--json", type=Path, metavar="FILE", help="write figures to FILE")
@@ -77,6 +81,7 @@ def parser() -> argparse.ArgumentParser:
         "--temperature", type=float, metavar="T", help="energy: soft minimum over z; 0 is the least"
     )
     top.add_argument("--fresh", action="store_true", help="train: forget an interrupted training")
+    top.add_argument("--verify", action="store_true", help="audit: follow the chain of the log")
     top.add_argument("--debug", action="store_true", help="show the traceback of a fault")
     return top
 

@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -29,14 +30,19 @@ from agent.cli.preflight import describe, preflight
 from agent.config import schema
 from agent.config.build import Blueprint, Mind
 from agent.core.errors import InputError, SafetyError
+from agent.core.guardrails import realised
 from agent.core.loop import Tick
 from agent.core.messages import Verdict
+from agent.evaluate.believed import believed
 from agent.evaluate.episodes import Outcome, episodes, oracle, random_policy, referable
 from agent.evaluate.statistics import proportion
 from agent.record import checkpoint
+from agent.record.audit import believing
+from agent.record.chain import follow
 from agent.record.files import write_whole
 from agent.record.log import Recorder
 from agent.report.panel import Panel, end_card
+from agent.train.course import course_of
 
 
 def main(options: argparse.Namespace) -> int:
@@ -107,13 +113,19 @@ def _header(
         "layouts": {k: [[c.name, c.size, c.unit] for c in v.channels] for k, v in layouts.items()},
         "terms": list(site.terms),
         "guardrails": [
-            {"name": r.name, "limit": describe(r), "margins": margins[i].tolist()}
+            {
+                "name": r.name,
+                "limit": describe(r),
+                "margins": margins[i].tolist(),
+                "realised": realised(r),
+            }
             for i, r in enumerate(mind.rails)
         ],
         "rate_hz": site.rate_hz,
         "machine": machine(),
         "versions": versions(),
         "checkpoint": about["sha256"],
+        "promised_coverage": 1.0 - course_of(found).calibrate.rate,
     }
 
 
@@ -129,7 +141,8 @@ def _live(
     whole: Outcome | None = None
     ticks_ms: list[float] = []
     late = 0
-    with Recorder(folder, header) as recorder, Panel(header) as panel:
+    believe = believing(mind.guardrails)
+    with Recorder(folder, header, believe) as recorder, Panel(header) as panel:
         for episode, seed in enumerate(seeds):
 
             def watch(tick: Tick, episode: int = episode) -> None:
@@ -148,6 +161,7 @@ def _live(
         "deadline_misses": late,
         "tick_ms_p50": float(np.percentile(ticks_ms, 50)),
         "tick_ms_p99": float(np.percentile(ticks_ms, 99)),
+        "audit": recorder.audited,
     }
     return whole, timing
 
@@ -205,6 +219,17 @@ def _card(
         "seeds": seeds,
         "paths": {"folder": str(folder)},
         **timing,
+        "believed": _believed(folder),
+    }
+
+
+def _believed(folder: Path) -> dict[str, Any]:
+    """Return what the guardrails believed of the run, from its audit log."""
+    chain = follow(folder)
+    told = believed(chain.header, chain.lines)
+    return {
+        "promised": chain.header.get("promised_coverage"),
+        "guardrails": {n: asdict(b) for n, b in told.guardrails.items() if b.n},
     }
 
 

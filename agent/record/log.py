@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from agent.core.errors import HousecatError, InputError
 from agent.core.loop import Tick
 from agent.core.messages import Action, Directive, Observation, Plan, Task
+from agent.record.audit import Audit, Believe
 from agent.record.encode import KINDS, TOPICS, Json, plain, schema, text
 from agent.record.metrics import rows
 from agent.record.playback import Episode, Record, read
@@ -37,17 +38,22 @@ EXTRAS = {
     "/timing": "Milliseconds per module; last of each tick's messages. Faults of modules.",
     "/pose": "The simulator's joint positions, for replays only; no module sees them.",
     "/event": "Faults and notes.",
+    "/audit": "Last of all: the last hash of audit.jsonl and the number of verdicts there.",
 }
 
 
 class Recorder:
     """Writes `run.mcap` (every message) and `metrics.jsonl` (one row per tick and agent).
 
+    Given `believe` (`agent.record.audit.believing`), also `audit.jsonl`: every verdict, chained.
+
     Log times are simulation times in nanoseconds; an episode begins one tick after the last one
     ended, so that they increase. Use it as a context manager, or call `close`.
     """
 
-    def __init__(self, folder: Path, header: Mapping[str, Any]) -> None:
+    def __init__(
+        self, folder: Path, header: Mapping[str, Any], believe: Believe | None = None
+    ) -> None:
         """Start the log of a run in `folder`, made if missing.
 
         `header` says what the run was; it is on disk when this returns. Read here: `rate_hz`,
@@ -57,6 +63,8 @@ class Recorder:
         self._folder, self._header = folder, dict(header)
         self._queue: SimpleQueue[tuple[int, Tick, Pose | None] | str | None] = SimpleQueue()
         self._fault: HousecatError | None = None
+        self.audited: dict[str, Any] = {}
+        self._audit: Audit | None = None
         self._period_ns = round(1e9 / float(header.get("rate_hz", 1.0)))
         self._now_ns, self._start_ns, self._episode = 0, 0, -1
         try:
@@ -65,6 +73,8 @@ class Recorder:
                 self._log = files.enter_context((folder / "run.mcap").open("xb"))
                 self._rows = files.enter_context((folder / "metrics.jsonl").open("xb"))
                 self._open()
+                if believe is not None:
+                    self._audit = Audit(folder, header, believe)
                 self._files = files.pop_all()
         except OSError as fault:
             raise self._refusal(fault) from fault
@@ -94,6 +104,9 @@ class Recorder:
             self._thread.join()
             try:
                 if self._fault is None:
+                    if self._audit is not None:
+                        self.audited = self._audit.end()
+                        self._put("/audit", self.audited)
                     self._mcap.finish()
                     self._sync()
                 self._files.close()
@@ -177,6 +190,8 @@ class Recorder:
         self._put("/timing", {**where, **timing})
         for row in rows(episode, tick, self._header):
             self._rows.write(text(plain(row)) + b"\n")
+        if self._audit is not None:
+            self._audit.take(episode, tick)
 
     def _put(self, topic: str, content: Json) -> None:
         at = self._now_ns
@@ -184,6 +199,8 @@ class Recorder:
 
     def _sync(self) -> None:
         self._mcap.flush()
+        if self._audit is not None and not self.audited:
+            self._audit.sync()
         for file in (self._log, self._rows):
             _to_disk(file)
 

@@ -19,6 +19,9 @@ from agent.core.errors import InputError
 from agent.core.loop import Tick
 from agent.record.encode import KINDS, parse, restore
 
+DAMAGE = (McapError, ZstdError, struct.error, ValueError, KeyError)
+"""How a file that was cut short or damaged shows."""
+
 
 @dataclass(frozen=True, slots=True)
 class Episode:
@@ -67,6 +70,8 @@ def read(path: Path) -> Record:
                     whole = True
                 elif topic == "/header":
                     header = content
+                elif topic == "/audit":
+                    continue
                 elif topic == "/event":
                     events.append(content["text"])
                 else:
@@ -84,6 +89,24 @@ def read(path: Path) -> Record:
     return Record(header, built, tuple(events), truncated=not whole)
 
 
+def last_hash(path: Path) -> Mapping[str, Any] | None:
+    """Return what a `run.mcap` says about the end of its audit log; None if it does not get there.
+
+    No other message is decoded.
+    """
+    number, found = None, None
+    try:
+        with path.open("rb") as file:
+            for record in StreamReader(file, validate_crcs=True).records:
+                if isinstance(record, Channel) and record.topic == "/audit":
+                    number = record.id
+                elif isinstance(record, Message) and record.channel_id == number:
+                    found = parse(record.data)
+    except (*DAMAGE, OSError):
+        pass  # a file cut short, or none at all
+    return found
+
+
 def _messages(file: IO[bytes]) -> Iterator[tuple[str, Any]]:
     """Yield (channel, content) in written order, and ("", None) if the footer is there."""
     topics: dict[int, str] = {}
@@ -95,7 +118,7 @@ def _messages(file: IO[bytes]) -> Iterator[tuple[str, Any]]:
                 yield topics[record.channel_id], parse(record.data)
             elif isinstance(record, Footer):
                 yield "", None
-    except (McapError, ZstdError, struct.error, ValueError, KeyError):
+    except DAMAGE:
         return  # the damaged end; everything before it has been yielded
 
 

@@ -44,12 +44,37 @@ def highlights(card: Card) -> list[tuple[str, str]]:
     if success is not None:
         tiles = [
             ("goals reached", f"{round(success['value'] * success['n'])} / {success['n']}"),
-            ("contacts", str(card.get("contacts", 0))),
+            ("true contacts", str(card.get("contacts", 0))),
             ("shortcuts refused", str(card.get("refused_shortcuts", 0))),
         ]
     if card.get("tick_ms_p50") is not None:
         tiles.append(("thinking per tick, median", f"{card['tick_ms_p50']:.1f} ms"))
     return tiles
+
+
+def true(card: Card) -> list[tuple[str, str]]:
+    """Return what truly happened, scored in the simulator, which neither agent nor gate sees."""
+    return [
+        (f"true {name}", f"{card.get(key, 0)} ticks of {card.get('ticks', 0)}, in the simulator")
+        for name, key in (("contacts", "contacts"), ("speeding", "speeding"))
+    ]
+
+
+def believed(card: Card) -> list[tuple[str, str]]:
+    """Return what the guardrails took to be so, read out of percepts: never the same as `true`."""
+    told = card.get("believed", {})
+    promised = told.get("promised")
+    beside = "" if promised is None else f", promised {100 * promised:.0f} %"
+    found = [(n, one) for n, one in told.get("guardrails", {}).items() if one["n"]]
+    return [
+        (
+            f"believed {name}",
+            f"beyond its limit in {one['broken']} ticks; foreseen one tick ahead"
+            f" {100 * one['covered']:.1f} % [{100 * one['low']:.1f}, {100 * one['high']:.1f}],"
+            f" n = {one['n']}{beside}",
+        )
+        for name, one in found
+    ]
 
 
 def facts(card: Card) -> list[tuple[str, str]]:
@@ -60,11 +85,11 @@ def facts(card: Card) -> list[tuple[str, str]]:
     if card["success"] is not None:
         lines = [
             ("goal reached", share(card["success"])),
-            ("contacts", f"{card.get('contacts', 0)} ticks of {card.get('ticks', 0)}"),
-            ("over speed", f"{card.get('speeding', 0)} ticks of {card.get('ticks', 0)}"),
+            *true(card),
             ("shortcuts refused", f"{card.get('refused_shortcuts', 0)} ticks"),
         ]
     lines += [
+        *believed(card),
         ("gate", " · ".join(f"{n} {name}" for name, n in verdicts.items())),
         ("mean energy", " · ".join(f"{name} {value:.3g}" for name, value in energy.items())),
     ]
@@ -81,6 +106,9 @@ def facts(card: Card) -> list[tuple[str, str]]:
         contacts = figure.get("contacts")
         touched = "" if contacts is None else f"; {contacts} contacts"
         lines.append((f"{name} agent", share(success) + touched))
+    if card.get("audit"):
+        chain = card["audit"]
+        lines.append(("audit log", f"{chain['lines']} verdicts, chain {chain['chain']}"))
     if card.get("seeds"):
         seeds = list(card["seeds"])
         shown = ", ".join(map(str, seeds[:8])) + (", …" if len(seeds) > 8 else "")

@@ -159,8 +159,9 @@ def _behaviour(life: Life, known: list[Limit], units: Mapping[str, str], rate_hz
         figure(
             "Guardrails",
             plots.guardrails(life, known, units),
-            "The black line must stay out of the red zone; dotted is the worst value that tick's"
-            " plan expected anywhere along its horizon.",
+            "The black line is what the sensor showed and must stay out of the red zone; dotted is"
+            " the worst value that tick's plan expected anywhere along its horizon. What truly"
+            " happened is scored apart, in the simulator: see the rows called true above.",
         )
         if known
         else "",
