@@ -24,7 +24,6 @@ from agent.core.messages import (
     Percept,
     Plan,
     Recollection,
-    Rival,
 )
 from agent.core.protocols import Inbox, Ports, Site
 from agent.core.settings import Settings
@@ -157,29 +156,40 @@ class Planner(nn.Module, ABC):
             complete=found.complete,
             iterations=found.waves or 0,
             reasons=_reasons(best),
-            rival=_rival(found.rival),
+            rival=found.rival.as_rival(),
             fan=Fan(fan.actions, fan.energy, fan.violation.clamp(min=0.0)),
         )
 
     def _think(self, latent: Tensor, directive: Directive, begin: float) -> Found:
         """Return what was found for all agents: those that react together, others in chunks."""
-        policy, horizon = self.policy, directive.horizon
-        proposal = policy.propose(latent, directive.goal, horizon).clamp(policy.low, policy.high)
-        seeds = torch.cat((self._warm(len(latent), horizon), proposal.unsqueeze(1)), dim=1)
+        seeds = self._seeds(latent, directive, self.policy)
         thinking = directive.mode == Mode.DELIBERATE
         reactive, deliberate = (~thinking).nonzero()[:, 0], thinking.nonzero()[:, 0]
-        chunks = torch.split(deliberate, self._chunk) if len(deliberate) else ()
-        tape = Tape(self.site.seed * MIX + self._tick)
-        found, order = [], []
+        found = []
         if len(reactive):
-            found.append(self._react(latent[reactive], some(directive, reactive), seeds[reactive]))
-            order.append(reactive)
-        for index, rows in enumerate(chunks):
+            asked = some(directive, reactive)
+            found.append(self._picked(self._versions(latent[reactive], asked, seeds[reactive])))
+        if len(deliberate):
+            found.append(self._searched(latent, directive, seeds, deliberate, begin))
+        return Found.joined(found, [rows for rows in (reactive, deliberate) if len(rows)])
+
+    def _seeds(self, latent: Tensor, directive: Directive, policy: Policy) -> Tensor:
+        """Return what is known before any thought [B C H A]: the last plans, then a proposal."""
+        proposal = policy.propose(latent, directive.goal, directive.horizon)
+        proposal = proposal.clamp(policy.low, policy.high).unsqueeze(1)
+        return torch.cat((self._warm(len(latent), directive.horizon), proposal), dim=1)
+
+    def _searched(
+        self, latent: Tensor, directive: Directive, seeds: Tensor, rows: Tensor, begin: float
+    ) -> Found:
+        """Return what searches find for agents `rows`, chunk by chunk, sharing the budget."""
+        chunks = torch.split(rows, self._chunk)
+        tape, found = Tape(self.site.seed * MIX + self._tick), []
+        for index, part in enumerate(chunks):
             deadline = begin + directive.budget_ms / 1e3 * (index + 1) / len(chunks)
-            part = some(directive, rows)
-            found.append(self._deliberate(latent[rows], part, seeds[rows], tape, deadline))
-            order.append(rows)
-        return Found.joined(found, order)
+            asked = some(directive, part)
+            found.append(self._deliberate(latent[part], asked, seeds[part], tape, deadline))
+        return Found.joined(found, torch.split(torch.arange(len(rows)), self._chunk))
 
     def _deliberate(
         self, latent: Tensor, directive: Directive, seeds: Tensor, tape: Tape, deadline: float
@@ -197,13 +207,16 @@ class Planner(nn.Module, ABC):
         found = search(ask, waves, start, half, self._keep, self._pace, deadline, tolerance)
         return replace(found, best=found.best.first(self._carried))
 
-    def _react(self, latent: Tensor, directive: Directive, seeds: Tensor) -> Found:
-        """Return the best version of the proposal: bolder, gentler, or the last plan."""
+    def _versions(self, latent: Tensor, directive: Directive, seeds: Tensor) -> Pool:
+        """Return the proposal scaled to each of `shares`, then the last plans, with their bills."""
         policy, proposal = self.policy, seeds[:, -1:]
         shares = proposal.new_tensor(self._shares)[:, None, None]
         scaled = policy.rest + shares * (proposal - policy.rest)
         plans = torch.cat((scaled.clamp(policy.low, policy.high), seeds[:, :-1]), dim=1)
-        pool = Pool.of(*self._objective(latent, plans, directive))
+        return Pool.of(*self._objective(latent, plans, directive))
+
+    def _picked(self, pool: Pool) -> Found:
+        """Return the best of the versions: what an agent does that does not search."""
         best, bare = pool.best(self._carried), pool.bare()
         rival = pool.rival(best.first(1), self.extent)
         return Found(best, bare.tempting(), rival, bare.sample(FAN), pool.energy.numel())
@@ -237,14 +250,3 @@ def _reasons(best: Pool) -> tuple[str, ...]:
     """Return why agents have no plan worth the name; nothing if all have."""
     sound = torch.isfinite(best.energy[:, 0]).tolist()
     return () if all(sound) else tuple("" if ok else REFUSAL for ok in sound)
-
-
-def _rival(pool: Pool) -> Rival:
-    """Return the rival as it is told: its bill by term, and the guardrail it breaks most."""
-    violation, rails = pool.violation[:, 0].clamp(min=0.0), pool.guardrails[:, 0]
-    blamed = torch.full_like(violation, -1, dtype=torch.int64)
-    if rails.shape[1]:
-        worst = rails.amax(dim=2).argmax(dim=1)
-        blamed = torch.where((violation > 0) & torch.isfinite(violation), worst, blamed)
-    energy, terms = pool.energy[:, 0], pool.terms[:, 0].sum(dim=2)
-    return Rival(pool.actions[:, 0], energy, terms, violation, blamed)

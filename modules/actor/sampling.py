@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from agent.core.messages import Bill, Directive, Rollout
+from agent.core.messages import Bill, Directive, Rival, Rollout
 
 APART = 0.1
 """From where on two plans are different ones, in halves of the actuators' range."""
@@ -91,6 +91,10 @@ class Pool:
         """Return the first `count` candidates as they stand."""
         return Pool(*(part[:, :count] for part in self.columns))
 
+    def after(self, count: int) -> Pool:
+        """Return all candidates but the first `count`."""
+        return Pool(*(part[:, count:] for part in self.columns))
+
     def without(self, these: Tensor) -> Pool:
         """Return the candidates with `these` [B K] out of the race: as if not finite."""
         return replace(
@@ -111,6 +115,16 @@ class Pool:
         """
         gap = (self.actions - chosen.actions).abs() / half.clamp(min=1e-9)
         return self.bare().without(gap.mean(dim=(2, 3)) <= APART).best(1)
+
+    def as_rival(self) -> Rival:
+        """Return the first candidate as a message tells it, with the guardrail it breaks most."""
+        violation, rails = self.violation[:, 0].clamp(min=0.0), self.guardrails[:, 0]
+        blamed = torch.full_like(violation, -1, dtype=torch.int64)
+        if rails.shape[1]:
+            worst = rails.amax(dim=2).argmax(dim=1)
+            blamed = torch.where((violation > 0) & torch.isfinite(violation), worst, blamed)
+        energy, terms = self.energy[:, 0], self.terms[:, 0].sum(dim=2)
+        return Rival(self.actions[:, 0], energy, terms, violation, blamed)
 
     def tempting(self) -> Pool:
         """Return the one candidate of least energy, whatever it violates."""
