@@ -12,13 +12,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 
 from torch import Tensor
 
 from agent.core.errors import InputError, nearest
-from agent.core.spec import tensor
+from agent.core.spec import maybe, tensor
 
 
 class Mode(IntEnum):
@@ -67,9 +67,14 @@ class Risk:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What is asked of the agent from outside: a goal in the quantity the task terms name."""
+    """What is asked of the agent from outside: a goal in the quantity the task terms name.
+
+    A goal that was shown rather than told, by an observation, is also given as the `latent` that
+    perception makes of it; `goal` is then what readouts say of that latent.
+    """
 
     goal: Tensor = tensor("B", "G")
+    latent: Tensor | None = maybe("B", "Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,21 +109,32 @@ class Recollection:
     distances: Tensor = tensor("B", "N", low=0.0)
     known: Tensor = tensor("B", "N", dtype="bool")
 
+    def rows(self, which: Tensor | slice) -> Recollection:
+        """Return what some agents recollect."""
+        parts = (self.latents, self.energies, self.distances, self.known)
+        return Recollection(*(part[which] for part in parts))
+
 
 @dataclass(frozen=True, slots=True)
 class Appraisal:
-    """The energy of now, by term, and the critic's anticipation of future intrinsic energy."""
+    """The energy of now, by term, and the critic's anticipation of future intrinsic energy.
+
+    `stage` is how many sub-goals are done, where a term has a sequence of them.
+    """
 
     terms: Tensor = tensor("B", "T")
     intrinsic: Tensor = tensor("B")
     energy: Tensor = tensor("B")
     anticipation: Tensor = tensor("B")
+    stage: Tensor | None = maybe("B", dtype="int64")
 
 
 @dataclass(frozen=True, slots=True)
 class Directive:
     """Executive control: goal, weights, attention, mode, horizon, budget and risk attitude.
 
+    `latent` is the goal as a latent, if it was shown; `stage` how many sub-goals are done; `past`
+    what memory recollected: what terms may need to know besides the goal.
     It carries nothing about guardrails: the configurator has no handle on them.
     """
 
@@ -129,6 +145,23 @@ class Directive:
     horizon: int = 1
     budget_ms: float = float("inf")
     risk: Risk = Risk()
+    latent: Tensor | None = maybe("B", "Z")
+    stage: Tensor | None = maybe("B", dtype="int64")
+    past: Recollection | None = None
+
+    def rows(self, which: Tensor | slice) -> Directive:
+        """Return the directive of some agents only."""
+        past = self.past
+        return replace(
+            self,
+            goal=self.goal[which],
+            weights=self.weights[which],
+            attention=self.attention[which],
+            mode=self.mode[which],
+            latent=None if self.latent is None else self.latent[which],
+            stage=None if self.stage is None else self.stage[which],
+            past=None if past is None else past.rows(which),
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,10 +48,8 @@ class GuardedObjective:
         rows = max(1, CHUNK_FLOATS // per_agent)
         if rows >= b:
             return self._judge(state, actions, directive)
-        parts = [
-            self._judge(state[i : i + rows], actions[i : i + rows], part(directive, i, i + rows))
-            for i in range(0, b, rows)
-        ]
+        cuts = [slice(i, i + rows) for i in range(0, b, rows)]
+        parts = [self._judge(state[c], actions[c], directive.rows(c)) for c in cuts]
         rollouts, bills = zip(*parts, strict=True)
         names = rollouts[0].quantities
         rollout = replace(
@@ -70,15 +68,3 @@ class GuardedObjective:
         values = self._guardrails.evaluate(rollout)
         bill = self._cost.energy(rollout, directive)
         return rollout, replace(bill, guardrails=values, violation=violation(values))
-
-
-def part(directive: Directive, start: int, stop: int) -> Directive:
-    """Return the directive of agents `start` to `stop` alone."""
-    cut = slice(start, stop)
-    return replace(
-        directive,
-        goal=directive.goal[cut],
-        weights=directive.weights[cut],
-        attention=directive.attention[cut],
-        mode=directive.mode[cut],
-    )

@@ -102,7 +102,10 @@ class Layout:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Spec:
-    """Promise about one tensor field. Axes are symbols (unified at wiring) or sizes."""
+    """Promise about one tensor field. Axes are symbols (unified at wiring) or sizes.
+
+    An `optional` field may be None.
+    """
 
     axes: tuple[Axis, ...]
     dtype: str = "float32"
@@ -110,6 +113,7 @@ class Spec:
     low: float | None = None
     high: float | None = None
     layout: Layout | None = None
+    optional: bool = False
 
     def describe(self) -> str:
         """Return the spec in one short phrase."""
@@ -121,6 +125,12 @@ class Spec:
 def tensor(*axes: Axis, dtype: str = "float32", unit: str = "", low: float | None = None) -> Any:
     """Declare a tensor field of a message together with its spec."""
     return dataclasses.field(metadata={"spec": Spec(axes, dtype, unit, low)})
+
+
+def maybe(*axes: Axis, dtype: str = "float32", unit: str = "") -> Any:
+    """Declare a tensor field that may be left out, and is None then."""
+    spec = Spec(axes, dtype, unit, optional=True)
+    return dataclasses.field(default=None, metadata={"spec": spec})
 
 
 def specs_of(kind: type) -> dict[str, Spec]:
@@ -150,8 +160,13 @@ def compile_check(
             wrong = " or ".join(parts)
         else:
             wrong = f"s != shape{i}"
-        lines.append(f"    t = message.{name}; s = t.shape")
-        lines.append(f"    if {wrong} or t.dtype is not dtype{i}: fail({name!r}, t)")
+        if spec.optional:
+            lines.append(f"    t = message.{name}; s = () if t is None else t.shape")
+            wrong = f"t is not None and ({wrong} or t.dtype is not dtype{i})"
+        else:
+            lines.append(f"    t = message.{name}; s = t.shape")
+            wrong = f"{wrong} or t.dtype is not dtype{i}"
+        lines.append(f"    if {wrong}: fail({name!r}, t)")
 
     def fail(name: str, came: Tensor) -> None:
         spec = specs[name]

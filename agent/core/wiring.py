@@ -58,7 +58,7 @@ def wire(modules: Mapping[str, Module], gate: Gate, world: World, goal: Layout) 
     posters |= {Observation: "world", Task: "the task"}
     checks = {k: compile_check(k, specs_of(k), sizes, who) for k, who in posters.items()}
     agent = Agent(modules, gate, plan, checks)
-    _dry_tick(agent, world, goal)
+    _dry_tick(agent, world, goal, sizes.get("Z", 0))
     return agent
 
 
@@ -101,9 +101,9 @@ def _specs(ports: Mapping[str, Ports]) -> list[Mismatch]:
     return faults
 
 
-def _dry_tick(agent: Agent, world: World, goal: Layout) -> None:
+def _dry_tick(agent: Agent, world: World, goal: Layout, latent: int) -> None:
     """Tick twice on zeros, so that recalled messages are tried too."""
-    agent.reset(Task(torch.zeros(1, goal.size)))
+    agent.reset(Task(torch.zeros(1, goal.size), torch.zeros(1, latent)))
     for first in (True, False):
         blank = Observation(
             values=torch.zeros(1, world.sensors.size),

@@ -128,6 +128,8 @@ def _listed(values: Tensor) -> Json:
 
 def _value(logged: Json, hint: Any, spec: Spec | None) -> Any:
     if spec is not None:
+        if logged is None:
+            return None
         dtype = getattr(torch, spec.dtype)
         if isinstance(logged, dict):
             return torch.zeros(logged["empty"], dtype=dtype)

@@ -169,7 +169,7 @@ def attempt(
             aim = goals[torch.randint(len(goals), (batch,), generator=generator)]
             latent = perception.encode(seen)
             made = plan(latent, directive(aim))
-            allowed = made.violation <= 0
+            allowed = (made.violation <= 0) & torch.isfinite(made.energy)
             actions = torch.where(allowed[:, None, None], made.actions, rest)
             for move in actions.unbind(dim=1):
                 seen = whole(world.step(Action(move.contiguous())), world.sensors)

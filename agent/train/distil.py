@@ -70,7 +70,7 @@ def teach(
     parts = []
     for state, aim in zip(torch.split(latents, CHUNK), torch.split(goals, CHUNK), strict=True):
         found = plan(state, directive(aim))
-        good = found.violation <= 0
+        good = (found.violation <= 0) & torch.isfinite(found.energy)
         parts.append((state[good], aim[good], found.actions[good]))
         ledger.log("lessons", len(parts) * CHUNK, len(latents), {})
     lessons = Lessons(*(torch.cat(column) for column in zip(*parts, strict=True)))

@@ -17,6 +17,8 @@ KEEP, KEEP_SQUARE = 0.9, 0.999
 
 By hand: torch's own takes seconds to import what it needs, in the first tick that plans.
 """
+STEEPEST = 1e12
+"""No slope counts for more, so that its square is still a number."""
 
 
 class Descent(Settings):
@@ -53,7 +55,7 @@ class Descent(Settings):
         for step in range(1, steps + 1):
             told = yield Wave(plans, self.loss)
             assert told.slopes is not None
-            slopes = told.slopes * half
+            slopes = (told.slopes * half).clamp(-STEEPEST, STEEPEST)
             mean = mean.lerp(slopes, 1 - KEEP)
             square = square.lerp(slopes.square(), 1 - KEEP_SQUARE)
             size = (square / (1 - KEEP_SQUARE**step)).sqrt() + 1e-8

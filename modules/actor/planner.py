@@ -31,7 +31,7 @@ from agent.core.spec import Spec
 from modules.actor.noise import Tape
 from modules.actor.policy import Policy, stretch
 from modules.actor.proof import prove
-from modules.actor.sampling import Pool, some
+from modules.actor.sampling import Pool
 from modules.actor.search import FAN, Found, Pace, Wave, Waves, judge, search
 
 MIX = 1_000_003
@@ -133,7 +133,7 @@ class Planner(nn.Module, ABC):
             )
         if not self._proved:
             rest = self.policy.rest.expand(1, 2, directive.horizon, -1)
-            first = some(directive, slice(0, 1))
+            first = directive.rows(slice(0, 1))
             prove(self._objective, self.site, latent[:1], rest, first, self.name, self.descends)
             self._proved = True
         begin = time.perf_counter()
@@ -167,7 +167,7 @@ class Planner(nn.Module, ABC):
         reactive, deliberate = (~thinking).nonzero()[:, 0], thinking.nonzero()[:, 0]
         found = []
         if len(reactive):
-            asked = some(directive, reactive)
+            asked = directive.rows(reactive)
             found.append(self._picked(self._versions(latent[reactive], asked, seeds[reactive])))
         if len(deliberate):
             found.append(self._searched(latent, directive, seeds, deliberate, begin))
@@ -187,7 +187,7 @@ class Planner(nn.Module, ABC):
         tape, found = Tape(self.site.seed * MIX + self._tick), []
         for index, part in enumerate(chunks):
             deadline = begin + directive.budget_ms / 1e3 * (index + 1) / len(chunks)
-            asked = some(directive, part)
+            asked = directive.rows(part)
             found.append(self._deliberate(latent[part], asked, seeds[part], tape, deadline))
         return Found.joined(found, torch.split(torch.arange(len(rows)), self._chunk))
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from agent.core.messages import Bill, Directive, Rival, Rollout
+from agent.core.messages import Bill, Rival, Rollout
 
 APART = 0.1
 """From where on two plans are different ones, in halves of the actuators' range."""
@@ -19,8 +19,9 @@ class Pool:
     """Evaluated candidates.
 
     Shapes: `actions` [B K H A], `latents` [B K E H Z] of every member, `energy` and `violation`
-    [B K], `terms` [B K T H], `guardrails` [B K R H]. Where energy or violation is not finite, both
-    are infinite.
+    [B K], `terms` [B K T H], `guardrails` [B K R H]. Where energy or violation is not finite, the
+    energy is infinite; the violation only where it is itself no number: what a plan costs never
+    says whether it is allowed.
     """
 
     actions: Tensor
@@ -45,7 +46,7 @@ class Pool:
             rollout.actions,
             rollout.latents.permute(1, 2, 0, 3, 4),
             bill.energy.masked_fill(unsound, torch.inf),
-            bill.violation.masked_fill(unsound, torch.inf),
+            bill.violation.nan_to_num(torch.inf, torch.inf, torch.inf),
             bill.terms,
             bill.guardrails,
         )
@@ -142,14 +143,3 @@ class Pool:
             return self
         pools = [self, *others]
         return Pool(*(torch.cat(parts) for parts in zip(*(p.columns for p in pools), strict=True)))
-
-
-def some(directive: Directive, rows: Tensor | slice) -> Directive:
-    """Return the directive of some agents only."""
-    return replace(
-        directive,
-        goal=directive.goal[rows],
-        weights=directive.weights[rows],
-        attention=directive.attention[rows],
-        mode=directive.mode[rows],
-    )

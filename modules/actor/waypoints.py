@@ -22,7 +22,6 @@ from modules.actor.discrete.planner import Discrete, Levels
 from modules.actor.discrete.problem import Problem, Search
 from modules.actor.discrete.tree import grid
 from modules.actor.policy import stretch
-from modules.actor.sampling import some
 from modules.actor.search import Found
 
 SHARE, FADING = 0.25, 0.9
@@ -117,7 +116,7 @@ class Waypoints(Discrete):
         for place, row in enumerate(rows.tolist()):
             known = self._known[row]
             states[place * size + 1 : place * size + 1 + len(known)] = known
-        asked = some(directive, rows.repeat_interleave(size))
+        asked = directive.rows(rows.repeat_interleave(size))
         told = Survey.of(self._objective, asked, states, moves)
         return [told.rows(slice(i * size, (i + 1) * size)) for i in range(len(rows))]
 

@@ -68,7 +68,8 @@ class FixedConfigurator:
 
     def tick(self, inbox: Inbox) -> Directive:
         """Return the directive for this tick."""
-        goal = inbox[Task].goal
+        task = inbox[Task]
+        goal = task.goal
         b = goal.shape[0]
         return Directive(
             goal=goal,
@@ -78,4 +79,5 @@ class FixedConfigurator:
             horizon=self.config.horizon,
             budget_ms=self.config.budget_ms or float("inf"),
             risk=self._risk,
+            latent=task.latent,
         )

@@ -17,6 +17,8 @@ from agent.core.risk import aggregate, attribute
 from agent.core.settings import Settings
 
 ANTICIPATION = "anticipation"
+MOST = 1e6
+"""The most a critic may anticipate; what it says that is no number counts as this."""
 
 
 class Anticipates(Protocol):
@@ -53,6 +55,7 @@ class CompositeCost:
         """Sum `terms` over quantities from `readouts`; `critic` None anticipates nothing."""
         self._terms, self._readouts, self._critic = tuple(terms), readouts, critic
         self.terms = (*(t.name for t in terms), ANTICIPATION)
+        self._counting = next((t for t in self._terms if hasattr(t, "stage")), None)
         self._intrinsic = torch.tensor([t.kind == "intrinsic" for t in terms], dtype=torch.bool)
         self._weights = torch.tensor([*(t.weight for t in terms), config.anticipation])
         self._site = site
@@ -99,7 +102,8 @@ class CompositeCost:
         terms = self._per_member(now, directive)[0, :, 0, :, 0]
         drives = terms[:, :-1][:, self._intrinsic].sum(dim=1)
         anticipation = self._anticipate(latent)
-        return Appraisal(terms, drives, terms.sum(dim=1), anticipation)
+        stage = None if self._counting is None else self._counting.stage(now, directive)
+        return Appraisal(terms, drives, terms.sum(dim=1), anticipation, stage)
 
     def _per_member(self, rollout: Rollout, directive: Directive) -> Tensor:
         """Return weighted energies [E B K T H]; the critic's stands at the last step, times H."""
@@ -114,7 +118,8 @@ class CompositeCost:
     def _anticipate(self, latents: Tensor) -> Tensor:
         if self._critic is None:
             return latents.new_zeros(latents.shape[:-1])
-        return self._critic.anticipate(latents)
+        said = self._critic.anticipate(latents)
+        return said.nan_to_num(MOST, MOST, 0.0).clamp(0.0, MOST)
 
 
 __all__ = ["ANTICIPATION", "CompositeCost"]
