@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from agent.core.errors import InputError
 from agent.record.files import write_whole
 from agent.record.playback import Record, read
@@ -219,6 +221,15 @@ def _mind(
             " model announced. Right: what perception reports as surprise, the squared error over"
             " the spread.",
         ),
+        figure(
+            "Dread and relief",
+            plots.affect(life),
+            "What the critic anticipates of intrinsic energy to come, beside what was usual so"
+            " far in this episode. Dread is what it is above the usual, relief how far it fell"
+            " since the last tick. Both are read off the log: nothing in the agent obeys them.",
+        )
+        if np.nanmax(np.nan_to_num(life.anticipation), initial=0.0) > 0
+        else "",
         figure(
             "Map of the latent space",
             drawing,

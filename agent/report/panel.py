@@ -17,7 +17,9 @@ from rich.table import Table
 from rich.text import Text
 
 from agent.core.loop import Tick
+from agent.core.messages import Appraisal
 from agent.record.metrics import Row, rows
+from agent.report.affect import Affect, Feeling
 from agent.report.card import Card, badge, facts
 
 REFRESH_HZ = 4
@@ -38,6 +40,7 @@ class Panel:
         self._header, self._console = header, console or Console()
         self._every = max(1, round(float(header.get("rate_hz", 1.0))))
         self._latest: tuple[int, Tick] | None = None
+        self._affect, self._felt = Affect(), None  # type: Affect, Feeling | None
         self._live: Live | None = None
         if self._console.is_terminal:
             self._live = Live(
@@ -50,6 +53,10 @@ class Panel:
 
     def update(self, episode: int, tick: Tick) -> None:
         """Show `tick` of episode number `episode`; returns at once."""
+        if tick.index == 0:
+            self._affect = Affect()
+        appraisal = tick.messages.get(Appraisal)
+        self._felt = appraisal and self._affect.feel(float(appraisal.anticipation[0]))
         self._latest = (episode, tick)
         if self._live is None and tick.index % self._every == 0:
             row = rows(episode, tick, self._header)[0]
@@ -65,7 +72,7 @@ class Panel:
         grid.add_column(style="bold cyan", no_wrap=True, min_width=12)
         grid.add_column(ratio=1, no_wrap=True, overflow="ellipsis")
         grid.add_column(justify="right", style="dim", no_wrap=True, min_width=9)
-        for name, words in _words(row, self._header).items():
+        for name, words in _words(row, self._header, self._felt).items():
             grid.add_row(name.replace("_", " "), words, _ms(row, name))
         for fault in tick.faults:
             grid.add_row("fault", Text(fault, style="red"), "")
@@ -107,9 +114,12 @@ def end_card(card: Card) -> RenderableType:
     return Frame(grid, title="Housecat", title_align="left", expand=False, padding=(0, 1))
 
 
-def _words(row: Row, header: Mapping[str, Any]) -> dict[str, Text]:
+def _words(row: Row, header: Mapping[str, Any], felt: Feeling | None) -> dict[str, Text]:
     """Return what each module says, by module; a dash where it said nothing."""
     energy = Text(f"energy {_number(row['energy'])}")
+    if felt is not None and felt.anticipation > 0:
+        energy.append(f" · dread {felt.dread:.2g}", "red" if felt.dread > 0 else "dim")
+        energy.append(f" · relief {felt.relief:.2g}", "green" if felt.relief > 0 else "dim")
     for name in header.get("terms", ()):
         energy.append(f" · {name} {_number(row.get(f'term.{name}'))}", "dim")
     plan = Text(f"plan energy {_number(row['plan_energy'])} · {_number(row['plan_ms'])} ms")

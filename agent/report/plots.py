@@ -15,6 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle
 
+from agent.report.affect import feelings
 from agent.report.series import Array, Disc, Life, Limit
 
 INK, GREY, BLUE, GREEN = "#1f2933", "#94a3b8", "#2563eb", "#15803d"
@@ -69,12 +70,29 @@ def energies(life: Life) -> str:
         return svg(figure)
 
 
+def affect(life: Life) -> str:
+    """Draw what the critic anticipates, where that is above the usual, and where it fell."""
+    felt = feelings(life.anticipation.tolist())
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(6.6, 2.9))
+        ax = figure.subplots()
+        ahead, usual = felt["anticipation"], felt["usual"]
+        ax.plot(life.time_s, ahead, color=INK, lw=1.6, label="anticipated")
+        ax.plot(life.time_s, usual, color=GREY, lw=1.2, ls="--", label="usual so far")
+        above = {"where": ahead > usual, "color": RED, "alpha": 0.2, "lw": 0}
+        ax.fill_between(life.time_s, usual, ahead, label="dread", **above)
+        ax.bar(life.time_s, felt["relief"], _tick(life), color=GREEN, label="relief", lw=0)
+        ax.set(xlabel="time (s)", ylabel="intrinsic energy to come")
+        ax.legend(ncols=4, loc="upper right")
+        return svg(figure)
+
+
 def verdicts(life: Life) -> str:
     """Draw what the gate decided, tick by tick, and when the planner was tempted."""
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(6.6, 1.5))
         ax = figure.subplots()
-        tick = float(np.median(np.diff(life.time_s))) if len(life.time_s) > 1 else 1.0
+        tick = _tick(life)
         kinds = ((0, "allowed", GREEN), (1, "repaired", AMBER), (2, "vetoed", RED))
         for code, name, colour in kinds:
             spans = [(t, tick) for t in life.time_s[life.ruling == code]]
@@ -87,6 +105,11 @@ def verdicts(life: Life) -> str:
         ax.grid(visible=False)
         ax.legend(ncols=4, loc="lower left", bbox_to_anchor=(0, 1.0), borderaxespad=0.2)
         return svg(figure)
+
+
+def _tick(life: Life) -> float:
+    """Return how long a tick is, in seconds."""
+    return float(np.median(np.diff(life.time_s))) if len(life.time_s) > 1 else 1.0
 
 
 def guardrails(life: Life, limits: Sequence[Limit], units: Mapping[str, str]) -> str:

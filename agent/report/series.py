@@ -94,6 +94,7 @@ class Life:
     z_spread: Array
     surprise: Array
     energy: Array
+    anticipation: Array
     terms: Mapping[str, Array]
     imagined: Array
     values: Array
@@ -142,6 +143,7 @@ def live_through(record: Record, episode: Episode, agent: int = 0) -> Life:
         z_spread=column(Forecast, lambda m: getattr(m, "z_spread", np.zeros_like(m.spread))),
         surprise=column(Percept, lambda m: m.surprise),
         energy=column(Appraisal, lambda m: m.energy),
+        anticipation=column(Appraisal, lambda m: m.anticipation),
         terms={n: terms[:, k] for k, n in enumerate(header.get("terms", ())) if terms.ndim == 2},
         imagined=column(Plan, lambda m: m.latents),
         values=column(Plan, lambda m: m.guardrails),

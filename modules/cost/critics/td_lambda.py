@@ -20,14 +20,18 @@ MIX = 1_000_003
 class TDLambdaCritic(nn.Module):
     """Maps latents to the discounted sum of future intrinsic energy, never negative.
 
-    A small ensemble; its members differ in initial weights and minibatches, and the anticipation is
-    their mean. Energy comes from outside at every tick, so it is learned, never imposed.
+    An ensemble; its members differ in initial weights and minibatches. The anticipation is their
+    mean, plus `caution` times their spread where that is above 0: where memory has little to say
+    the worse is expected. Energy comes from outside at every tick, so it is learned, never imposed.
+    Source of the ensemble: Lakshminarayanan et al. (2017); of the caution, as a bound of confidence
+    on a cost: Chen et al. (2017), UCB exploration via Q-ensembles.
     """
 
     class Config(Settings):
         """Members and `width`; `discount` per tick; `trace`, the lambda of TD(lambda); training."""
 
         members: int = Field(default=2, ge=1)
+        caution: float = Field(default=0.0, ge=0)
         width: int = Field(default=64, ge=1)
         discount: float = Field(default=0.95, ge=0, lt=1)
         trace: float = Field(default=0.9, ge=0, le=1)
@@ -54,7 +58,20 @@ class TDLambdaCritic(nn.Module):
 
     def anticipate(self, latents: Tensor) -> Tensor:
         """Return anticipated energy [...] of latents [..., Z]; differentiable."""
-        return self._each(latents).mean(dim=0)
+        each = self.views(latents)
+        mean = each.mean(dim=0)
+        if not self.config.caution:
+            return mean
+        return mean + self.config.caution * each.std(dim=0, correction=0)
+
+    def views(self, latents: Tensor) -> Tensor:
+        """Return what each member anticipates, [members ...], of latents [..., Z]."""
+        raw = torch.stack([net(latents).squeeze(-1) for net in self.nets])
+        return F.softplus(raw) * self.scale
+
+    def spread(self, latents: Tensor) -> Tensor:
+        """Return the members' deviation [...], >= 0: how little memory says of latents [..., Z]."""
+        return self.views(latents).std(dim=0, correction=0)
 
     @torch.no_grad()
     def targets(self, latents: Tensor, energy: Tensor, ended: Tensor) -> Tensor:
@@ -64,7 +81,7 @@ class TDLambdaCritic(nn.Module):
         true where that arrival ended the episode for good, so that nothing follows it.
         """
         discount, trace = self.config.discount, self.config.trace
-        ahead = self.anticipate(latents[:, 1:])
+        ahead = self.views(latents[:, 1:]).mean(dim=0)
         result, later = torch.empty_like(energy), ahead[:, -1]
         for t in reversed(range(energy.shape[1])):
             mixed = (1 - trace) * ahead[:, t] + trace * later
@@ -98,10 +115,6 @@ class TDLambdaCritic(nn.Module):
                 loss.backward()  # type: ignore[no-untyped-call]
                 optimiser.step()
         with torch.no_grad():
-            error = (self.anticipate(flat) - goal).square().mean()
+            error = (self.views(flat).mean(dim=0) - goal).square().mean()
             explained = 1 - error / goal.var().clamp(min=1e-12)
         return {"error": float(error.sqrt()), "explained": float(explained)}
-
-    def _each(self, latents: Tensor) -> Tensor:
-        raw = torch.stack([net(latents).squeeze(-1) for net in self.nets])
-        return F.softplus(raw) * self.scale
