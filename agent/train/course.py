@@ -110,7 +110,7 @@ def _imagined_stages(
         return figures
     values = _allowed(mind, dataset.values)
     goals = values[:, site.sensors[site.goal.names[0]]]
-    for term in (t for t in mind.terms if isinstance(t, nn.Module)):
+    for term in (t for t in mind.terms if isinstance(t, nn.Module) and not _shown_by_others(t)):
         moves = imagine_moves(
             course.detours,
             dataset,
@@ -185,6 +185,11 @@ def _calibrated(
     figures |= {"transitions": float(data.transitions)}
     ledger.save("calibrate", {"margins": margins}, figures)
     return tensors | {MARGINS: margins}, figures, data.transitions
+
+
+def _shown_by_others(term: nn.Module) -> bool:
+    """Say whether a term is learned from demonstrations (`agent.train.preference`), not here."""
+    return bool(getattr(term, "demonstrated", False))
 
 
 def directives(mind: Mind) -> Callable[[Tensor], Directive]:
