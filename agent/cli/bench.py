@@ -28,8 +28,8 @@ SIZES = {"B": 1, "Z": 24, "A": 2, "O": 8, "S": 5, "G": 2, "T": 4, "R": 3, "N": 4
 HORIZON = 12
 TICKS = 5000
 BENCHES = (
-    "tick", "anytime", "continual", "exploration", "foresight", "futures", "known", "learning",
-    "objectives", "pareto", "pixels", "planner", "risk", "watching",
+    "tick", "anytime", "continual", "exploration", "foresight", "futures", "goals", "known",
+    "learning", "objectives", "pareto", "pixels", "planner", "preference", "risk", "watching",
 )  # fmt: skip
 
 
@@ -142,5 +142,6 @@ def _blank(kind: type) -> Any:
             dtype=getattr(torch, spec.dtype),
         )
         for name, spec in specs_of(kind).items()
+        if not spec.optional
     }
     return kind(**fields)

@@ -176,6 +176,7 @@ class Blueprint:
         rails = tuple(c.build(site) for c in self.guardrails)
         readouts = learned["readouts"]
         _check_parts(terms, rails, readouts.layout)
+        _check_shown(terms, self.config.shown)
 
         theirs = tensors if rails and model is None else None
         margins = None if theirs is None else theirs.get(MARGINS)
@@ -287,4 +288,13 @@ def _check_parts(terms: tuple[Term, ...], rails: tuple[Guardrail, ...], quantiti
             raise InputError(
                 f"terms.{term.name}: weight {term.weight} is negative; energies are lowered, so it"
                 f" would seek the cost; use 0 or more"
+            )
+
+
+def _check_shown(terms: tuple[Term, ...], shown: bool) -> None:
+    for term in terms:
+        if getattr(term, "shown", False) and not shown:
+            raise InputError(
+                f"terms.{term.name}: expected goals that are shown, came goals that are told in"
+                f" numbers; set `shown: true` beside `goal`"
             )

@@ -64,12 +64,14 @@ class AgentConfig(Settings):
     """One agent in one world: six modules, their parts, guardrails, and how to train and run it.
 
     `goal` names the sensor that goals are about; without one, nothing is asked: the agent watches.
+    With `shown`, goals are not told in numbers: the agent is shown what it would observe there.
     """
 
     name: str = Field(min_length=1)
     seed: int = Field(default=0, ge=0)
     latent: int = Field(ge=1)
     goal: str | None = None
+    shown: bool = False
     world: Part
     perception: Part
     world_model: Part

@@ -15,6 +15,7 @@ from agent.config.build import Blueprint, Mind
 from agent.core.errors import InputError
 from agent.core.loop import Tick, live
 from agent.core.messages import Action, Plan, Ruling, Verdict
+from agent.evaluate.goals import asked
 from worlds.oracle import Oracle
 
 Watcher = Callable[[Tick], None]
@@ -71,8 +72,8 @@ def episodes(
     `until_done` stops when every goal has been reached; `deadline` puts the gate's into force.
     """
     trials = trials_of(world)
-    task = trials.tasks(seeds)
-    scorer = trials.Scorer(world, task)
+    task = asked(mind, trials, seeds)
+    scorer = trials.Scorer(world, trials.tasks(seeds))
     agent = mind.agent(world, deadline)
     rulings = np.zeros(3, dtype=np.int64)
     refused, lived = 0, 0

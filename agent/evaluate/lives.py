@@ -13,6 +13,7 @@ from agent.config.build import Blueprint, Mind, Tensors
 from agent.core.loop import Agent, live
 from agent.core.messages import Forecast, Percept
 from agent.evaluate.episodes import trials_of
+from agent.evaluate.goals import asked
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +85,8 @@ def _episode(
     mind: Mind, agent: Agent, world: Any, seed: int, ticks: int
 ) -> tuple[bool, bool, float, float, int]:
     trials = trials_of(world)
-    task = trials.tasks([seed])
-    scorer = trials.Scorer(world, task)
+    task = asked(mind, trials, [seed])
+    scorer = trials.Scorer(world, trials.tasks([seed]))
     errors, surprises, last = [], [], None
     for tick in live(agent, world, [seed], task, ticks):
         scorer.look()

@@ -20,11 +20,16 @@ from agent.config import schema
 from agent.config.build import Mind, blueprint
 from agent.config.resolve import parts, resolve
 from agent.core.loop import live
-from agent.core.messages import Directive, Mode, Rollout
+from agent.core.messages import Directive, Mode, Recollection, Rollout
 from agent.evaluate.episodes import trials_of
 from tests.tiny import REACH, ROOT
 
-FILLED = {"name": "part", "quantity": "fingertip", "limit": 0.3}
+FILLED = {
+    "name": "part",
+    "quantity": "fingertip",
+    "limit": 0.3,
+    "points": [[0.2, 0.2], [-0.1, 0.3], [0.3, -0.2]],
+}
 """What stands in for settings without a default."""
 
 HOMES = {("perception", "pixels"): {"use": "reach_pixels"}}
@@ -66,6 +71,7 @@ def _config(slot: str, name: str) -> Any:
     whole = base()
     if slot in ("term", "guardrail"):
         whole[f"{slot}s"] = [part(slot, name)]
+        whole["shown"] = getattr(resolve(slot, name), "shown", False)
     elif slot == "latent_variable":
         whole["world_model"][slot] = part(slot, name)
     elif slot == "objective":
@@ -179,6 +185,14 @@ def directive(
         "attention": torch.ones(rows, len(site.sensors.channels)),
         "mode": torch.full((rows,), int(mode)),
         "horizon": horizon,
+        "latent": torch.randn(rows, site.latent, generator=generator),
+        "stage": torch.randint(2, (rows,), generator=generator),
+        "past": Recollection(
+            torch.randn(rows, 3, site.latent, generator=generator),
+            torch.rand(rows, 3, generator=generator),
+            torch.rand(rows, 3, generator=generator),
+            torch.tensor([True, True, False]).expand(rows, 3),
+        ),
     }
     return Directive(**(fields | more))
 

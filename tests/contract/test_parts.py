@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from agent.config.resolve import resolve
 from agent.core.errors import InputError
-from agent.core.messages import Risk, Rollout
+from agent.core.messages import Directive, Risk, Rollout
 from agent.core.settings import Settings
 from modules.world_model.views import Views
 from tests.contract.stand import (
@@ -35,7 +35,7 @@ PARTS = pytest.mark.parametrize(
     cases("term", "guardrail", "readouts", "critic", "perception", "world_model", "objective"),
 )
 
-COMPARING = {("term", "uncertainty"), ("guardrail", "known")}
+COMPARING = {("term", "uncertainty"), ("term", "curiosity"), ("guardrail", "known")}
 """Parts that look at how members differ, and so need all of them."""
 
 
@@ -152,15 +152,16 @@ def test_agents_candidates_and_members_are_judged_alone(slot: str, name: str) ->
     made, part = mind(slot, name), doubled(built(slot, name))
     seen, ask = rollout(made, E, B, K, H), directive(made, B, H)
 
-    def judge(these: Rollout, goals: Tensor) -> Tensor:
+    def judge(these: Rollout, ask: Directive) -> Tensor:
         if slot == "guardrail":
             value: Tensor = part.value(these)
             return value
-        energy: Tensor = part.energy(these, directive(made, len(goals), H, goal=goals))
+        energy: Tensor = part.energy(these, ask)
         return energy
 
-    whole = judge(seen, ask.goal)
-    torch.testing.assert_close(judge(rows(seen, slice(1, 2)), ask.goal[1:]), whole[:, 1:])
+    whole = judge(seen, ask)
+    alone = judge(rows(seen, slice(1, 2)), ask.rows(slice(1, 2)))
+    torch.testing.assert_close(alone, whole[:, 1:])
     who = slice(None) if (slot, name) in COMPARING else slice(1, 2)
     one = dataclasses.replace(
         seen,
@@ -169,7 +170,7 @@ def test_agents_candidates_and_members_are_judged_alone(slot: str, name: str) ->
         quantities={n: q[who, :, 2:3] for n, q in seen.quantities.items()},
     )
     member = whole[who] if len(whole) == E else whole
-    torch.testing.assert_close(judge(one, ask.goal), member[:, :, 2:3])
+    torch.testing.assert_close(judge(one, ask), member[:, :, 2:3])
 
 
 @pytest.mark.parametrize(("slot", "name"), sorted(COMPARING))
@@ -184,7 +185,8 @@ def test_what_compares_members_refuses_a_model_that_does_not_tell_them_apart(
     least = part.value(alone) if slot == "guardrail" else part.energy(alone, ask)
     whole = rollout(made, E, B, K, H)
     most = part.value(whole) if slot == "guardrail" else part.energy(whole, ask)
-    assert bool((least < most[:1]).all()), "with one network there is nothing to disagree about"
+    seeks = -1.0 if name == "curiosity" else 1.0
+    assert bool((seeks * least < seeks * most[:1]).all()), "with one network none disagrees"
 
 
 @pytest.mark.parametrize(("slot", "name"), cases("guardrail"))

@@ -216,6 +216,8 @@ def test_an_output_folder_that_is_read_only(
         (["list", "actr"], r"list: unknown slot 'actr'; did you mean 'actor'\?"),
         (["bench", "foresight"], "bench foresight: expected a config, came none"),
         (["bench", "futures"], "bench futures: expected a config, came none"),
+        (["bench", "goals"], "bench goals: expected a config, came none"),
+        (["bench", "preference"], "bench preference: expected a config, came none"),
         (["bench", "futures", REACH], r"expected world_model\.latent_variable in .*, came none"),
         (["energy", REACH, "--temperature", "-1"], "expected 0 or more, came -1"),
         (["energy", REACH, "--episodes", "1"], "energy --episodes: expected at least 2, came 1"),

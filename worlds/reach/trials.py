@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from agent.core.messages import Task
+from agent.core.messages import Observation, Task
 from worlds.reach.world import Reach, clear_pose, start
 from worlds.simulation import Array
 
@@ -29,6 +30,16 @@ def tasks(seeds: Sequence[int]) -> Task:
     """Return the goals of the episodes with these seeds: fingertip positions [B 2] in metres."""
     goals = [clear_pose(np.random.default_rng((s, 1)), GOAL_CLEARANCE_M)[1] for s in seeds]
     return Task(torch.tensor(np.stack(goals), dtype=torch.float32))
+
+
+def sights(world: Any, seeds: Sequence[int]) -> Observation:
+    """Return what the body would observe at these goals, at rest in a pose that reaches them.
+
+    `world`, a `Reach` or `ReachPixels` of as many copies, is put there: use one of its own.
+    """
+    poses = [clear_pose(np.random.default_rng((s, 1)), GOAL_CLEARANCE_M)[0] for s in seeds]
+    seen: Observation = world.show(np.stack(poses))
+    return seen
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,4 +119,12 @@ def straight_path_blocked(seed: int) -> bool:
     return bool(np.linalg.norm(tip + share * along - post) < radius)
 
 
-__all__ = ["EVALUATION_SEEDS", "Score", "Scorer", "start", "straight_path_blocked", "tasks"]
+__all__ = [
+    "EVALUATION_SEEDS",
+    "Score",
+    "Scorer",
+    "sights",
+    "start",
+    "straight_path_blocked",
+    "tasks",
+]

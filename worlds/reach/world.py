@@ -97,6 +97,12 @@ class Reach:
         self.simulation.place(np.stack([start(seed) for seed in seeds]))
         return self._observe(first=True)
 
+    def show(self, poses: NDArray[np.float64]) -> Observation:
+        """Return what the sensors show at rest in joint angles `poses` [B 2] (rad): first ticks."""
+        self._outages.reset(range(len(poses)))
+        self.simulation.place(poses)
+        return self._observe(first=True)
+
     def step(self, action: Action) -> Observation:
         """Advance one tick (0.05 s). Raises PhysicsError if the physics becomes unstable."""
         self.simulation.step(action.command.double().numpy())

@@ -77,6 +77,12 @@ class ReachPixels:
         felt = self._body.reset(seeds)
         return self._observe(felt, self._history.begin(self._look()))
 
+    def show(self, poses: Array) -> Observation:
+        """Return what sensors and camera show at rest in joint angles `poses` [B 2] (rad)."""
+        self._outages.reset(range(len(poses)))
+        self._post = self.greys()[np.zeros(len(poses), dtype=np.int64)]
+        return self._observe(self._body.show(poses), self._history.begin(self._look()))
+
     def step(self, action: Action) -> Observation:
         """Advance one tick (0.05 s). Raises PhysicsError if the physics becomes unstable."""
         felt = self._body.step(action)
