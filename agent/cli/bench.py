@@ -29,7 +29,8 @@ HORIZON = 12
 TICKS = 5000
 BENCHES = (
     "tick", "anytime", "continual", "exploration", "foresight", "futures", "goals", "known",
-    "learning", "objectives", "pareto", "pixels", "planner", "preference", "risk", "watching",
+    "learning", "objectives", "pareto", "pixels", "planner", "practice", "preference", "risk",
+    "watching",
 )  # fmt: skip
 
 

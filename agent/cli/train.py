@@ -143,7 +143,7 @@ def _ledger(folder: Path, hashes: dict[str, str], bar: Bar, taken: list[str]) ->
     """
 
     def save(name: str, tensors: State, figures: Figures) -> None:
-        about = {"config_hash": hashes[name], "figures": figures}
+        about = {"config_hash": hashes[_stage(name)], "figures": figures}
         checkpoint.save(folder / f"{name}.safetensors", tensors, about)
 
     def load(name: str) -> tuple[State, Figures] | None:
@@ -154,13 +154,18 @@ def _ledger(folder: Path, hashes: dict[str, str], bar: Bar, taken: list[str]) ->
             tensors, about = checkpoint.load(path)
         except InputError:
             return None
-        if about["config_hash"] != hashes[name]:
+        if about["config_hash"] != hashes[_stage(name)]:
             return None
         say(f"  taking up {name} where it stopped")
         taken.append(name)
         return tensors, about["figures"]
 
     return Ledger(bar.log, save, load, SAVE_EVERY_S, say, folder)
+
+
+def _stage(name: str) -> str:
+    """Return the stage of a state; that of a further round is numbered."""
+    return name.rstrip("0123456789")
 
 
 class Bar:

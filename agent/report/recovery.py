@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-from agent.report.plots import AMBER, BLUE, GREY, STYLE, svg
+from agent.report.plots import CYCLE, GREY, STYLE, svg
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ def picture(panels: Mapping[str, Mapping[str, Sequence[Block]]], changes: Mappin
         figure = Figure(figsize=(3.7 * len(panels), 3.2), layout="constrained")
         axes = figure.subplots(1, len(panels), squeeze=False)[0]
         for ax, (title, curves) in zip(axes, panels.items(), strict=True):
-            for (name, blocks), colour in zip(curves.items(), (BLUE, AMBER), strict=False):
+            for (name, blocks), colour in zip(curves.items(), CYCLE, strict=False):
                 middle = [(b.first + b.last) / 2 for b in blocks]
                 ax.fill_between(
                     middle, [b.low for b in blocks], [b.high for b in blocks],

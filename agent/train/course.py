@@ -23,7 +23,7 @@ from agent.core.messages import Directive, Mode, Plan, Rollout
 from agent.train.calibrate import Calibrate, calibrate, watched, witnessed
 from agent.train.dataset import Dataset
 from agent.train.detours import Detours, fit_to_go, imagine_moves
-from agent.train.distil import Distil, distil, teach
+from agent.train.distil import Distil, skill
 from agent.train.progress import Figures, Ledger
 from agent.train.recall import recalling
 from agent.train.stages import fit_critic
@@ -132,15 +132,10 @@ def _imagined_stages(
         aims = goals[torch.randint(len(goals), (20_000,), generator=generator)]
         with torch.no_grad():
             latents = perception.encode(values[pick])
-        count = course.distil.lessons
-        ask = directives(mind)
-        lessons = teach(fresh_plans(mind), ask, latents[:count], aims[:count], ledger)
-        mind.actor.policy.requires_grad_(True)
-        found = distil(
-            mind.actor.policy, mind.objective, ask, lessons, latents, goals[pick], goals,
-            course.distil, ledger, seed,
+        found = skill(
+            mind.actor, fresh_plans(mind), mind.objective, directives(mind), latents, goals[pick],
+            goals, aims, course.distil, ledger, seed,
         )  # fmt: skip
-        mind.actor.policy.requires_grad_(False)
         figures |= {f"distil.{k}": v for k, v in found.items()}
     return figures
 

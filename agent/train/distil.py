@@ -7,7 +7,7 @@ through the differentiable world model, so that the student can beat its teacher
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -15,13 +15,17 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn import functional as F
 
-from agent.core.messages import Directive, Plan
+from agent.core.messages import Directive, Mode, Plan
 from agent.core.protocols import Objective
 from agent.core.settings import Settings
 from agent.train.progress import Figures, Ledger, descend
 
 MIX = 1_000_003
 CHUNK = 64
+STOPS = 4
+"""States taken from every imagined episode."""
+REVISIT = 101
+"""Keeps what is drawn in further rounds apart from training seeds."""
 
 
 class Distil(Settings):
@@ -30,6 +34,9 @@ class Distil(Settings):
     `violation` is energy, in units of the mean energy, per deviation of a guardrail's value beyond
     `room` deviations below its limit. A step takes `batch` states, followed for up to
     `jumps` imagined plans; near goals lie `near` deviations of all goals away.
+
+    After that come `revisits` rounds in which the planner teaches where the policy gets to by
+    itself: as many `lessons` and `steps` again, from imagined episodes of `walk` ticks.
     """
 
     lessons: int = Field(default=2048, ge=1)
@@ -41,6 +48,8 @@ class Distil(Settings):
     violation: float = Field(default=1.0, ge=0)
     room: float = Field(default=0.1, ge=0)
     near: float = Field(default=0.25, gt=0)
+    revisits: int = Field(default=0, ge=0)
+    walk: int = Field(default=60, ge=1)
     clip: float = Field(default=5.0, gt=0)
 
 
@@ -52,6 +61,72 @@ class Lessons:
     goals: Tensor
     actions: Tensor
 
+    def __add__(self, other: Lessons) -> Lessons:
+        """Return both lots of lessons."""
+        fields = ("latents", "goals", "actions")
+        return Lessons(*(torch.cat((getattr(self, f), getattr(other, f))) for f in fields))
+
+
+def skill(
+    actor: Any,
+    plan: Callable[[Tensor, Directive], Plan],
+    objective: Objective,
+    directive: Callable[[Tensor], Directive],
+    latents: Tensor,
+    places: Tensor,
+    goals: Tensor,
+    aims: Tensor,
+    config: Distil,
+    ledger: Ledger,
+    seed: int = 0,
+) -> Figures:
+    """Distil `plan`, the planner, into the policy of `actor`; again where that then gets to.
+
+    Lessons lead from the first of `latents` [n Z] to their `aims` [n G]; the rest is as in `teach`
+    and `distil`.
+    """
+    count, policy = config.lessons, actor.policy
+    lessons = teach(plan, directive, latents[:count], aims[:count], ledger)
+    figures: Figures = {}
+    for turn in range(config.revisits + 1):
+        name = str(turn or "")
+        if turn:
+            rows = (torch.arange(-(-count // STOPS)) + turn * count) % len(latents)
+            actor.reset(len(rows))
+            met = visited(actor.plan, directive, latents[rows], aims[rows], config.walk)
+            lessons += teach(plan, directive, *met, ledger, f"lessons{name}")
+        policy.requires_grad_(True)
+        figures = distil(
+            policy, objective, directive, lessons, latents, places, goals, config, ledger,
+            seed + turn * REVISIT, f"distil{name}",
+        )  # fmt: skip
+        policy.requires_grad_(False)
+    return figures
+
+
+def visited(
+    plan: Callable[[Tensor, Directive], Plan],
+    directive: Callable[[Tensor], Directive],
+    latents: Tensor,
+    goals: Tensor,
+    ticks: int,
+) -> tuple[Tensor, Tensor]:
+    """Return states that habit leads to, and their goals: `STOPS` in every imagined episode.
+
+    Episodes start from latents [n Z] towards goals [n G] and last for `ticks`; `plan(latents,
+    directive)` is asked for Mode-1, for the same agents from tick to tick.
+
+    Source: Ross, Gordon, Bagnell (2011), DAgger: the pupil's own mistakes are taught, too.
+    """
+    stops = {max(1, round(ticks * (stop + 1) / STOPS)) for stop in range(STOPS)}
+    asked, seen = directive(goals), []
+    asked = replace(asked, mode=torch.full_like(asked.mode, int(Mode.REACTIVE)))
+    for tick in range(1, ticks + 1):
+        latents = plan(latents, asked).latents[:, 0]
+        if tick in stops:
+            seen.append(latents)
+    return torch.cat(seen), goals.repeat(len(seen), 1)
+
 
 def teach(
     plan: Callable[[Tensor, Directive], Plan],
@@ -59,12 +134,13 @@ def teach(
     latents: Tensor,
     goals: Tensor,
     ledger: Ledger,
+    stage: str = "lessons",
 ) -> Lessons:
     """Return plans from latents [n Z] to goals [n G], leaving out those that break a guardrail.
 
     `plan` must not warm-start from one call to the next; `directive(goals)` asks for them.
     """
-    kept = ledger.load("lessons")
+    kept = ledger.load(stage)
     if kept is not None:
         return Lessons(**kept[0])
     parts = []
@@ -72,10 +148,10 @@ def teach(
         found = plan(state, directive(aim))
         good = (found.violation <= 0) & torch.isfinite(found.energy)
         parts.append((state[good], aim[good], found.actions[good]))
-        ledger.log("lessons", len(parts) * CHUNK, len(latents), {})
+        ledger.log(stage, len(parts) * CHUNK, len(latents), {})
     lessons = Lessons(*(torch.cat(column) for column in zip(*parts, strict=True)))
     tensors = {"latents": lessons.latents, "goals": lessons.goals, "actions": lessons.actions}
-    ledger.save("lessons", tensors, {"lessons": float(len(lessons.latents))})
+    ledger.save(stage, tensors, {"lessons": float(len(lessons.latents))})
     return lessons
 
 
@@ -90,6 +166,7 @@ def distil(
     config: Distil,
     ledger: Ledger,
     seed: int = 0,
+    stage: str = "distil",
 ) -> Figures:
     """Train `policy` (`modules.actor.policy.Policy`) on lessons and on the objective itself.
 
@@ -141,5 +218,5 @@ def distil(
         figures = {"imitation": imitation, "energy": energy, "violation": violation}
         return {name: float(value.detach()) for name, value in figures.items()}
 
-    descend("distil", config.steps, step, policy, optimiser, ledger)
+    descend(stage, config.steps, step, policy, optimiser, ledger)
     return step(config.steps)

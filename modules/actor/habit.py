@@ -45,13 +45,13 @@ class Habit(CEM):
         """As `cem`, and when to think, and how to practise.
 
         `tolerated` is the share of the energy by which a proposal may fall behind, and below
-        which a gain is none; after `patience` ticks without any it is doubted. The latest
-        `lessons` are kept; `steps` of `batch` lessons are taken after an episode at Adam's `rate`.
-        `fresh` forgets the skill that was loaded, to begin unpractised.
+        which a gain is none; after `patience` ticks without any it is doubted (0: always). The
+        latest `lessons` are kept; `steps` of `batch` lessons are taken after an episode at Adam's
+        `rate`. `fresh` forgets the skill that was loaded, to begin unpractised.
         """
 
         tolerated: float = Field(default=0.1, ge=0)
-        patience: int = Field(default=4, ge=1)
+        patience: int = Field(default=4, ge=0)
         lasting: bool = False
         fresh: bool = False
         lessons: int = Field(default=8192, ge=1)
