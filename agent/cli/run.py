@@ -37,7 +37,7 @@ from agent.evaluate.believed import believed
 from agent.evaluate.episodes import Outcome, episodes, oracle, random_policy, referable
 from agent.evaluate.statistics import proportion
 from agent.record import checkpoint
-from agent.record.audit import believing
+from agent.record.audit import believing, remembers
 from agent.record.chain import follow
 from agent.record.files import write_whole
 from agent.record.log import Recorder
@@ -117,7 +117,7 @@ def _header(
                 "name": r.name,
                 "limit": describe(r),
                 "margins": margins[i].tolist(),
-                "realised": realised(r),
+                "realised": realised(r) and not remembers(r),
             }
             for i, r in enumerate(mind.rails)
         ],

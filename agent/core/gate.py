@@ -12,6 +12,8 @@ nothing of what stands above or below it: each level of a hierarchy has its own.
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -31,6 +33,7 @@ from agent.core.repair import (
     reasons,
 )
 from agent.core.spec import Layout
+from agent.core.watch import Watch
 
 ALLOWED, REPAIRED, VETOED = (int(r) for r in Ruling)
 
@@ -70,6 +73,10 @@ class Gate:
         self.fallback, self.deadline_ms = fallback, deadline_ms
         self.sealed = guardrails.seal
         self._kept: Tensor | None = None
+        mine = ("guardrails", "_objective", "fallback", "_low", "_high", "_limits", "deadline_ms")
+        theirs = ("_model", "_cost", "_guardrails")
+        watched = {self: (*mine, "sealed"), objective: theirs, guardrails: ("_terms", "_sealed")}
+        self._watch = Watch(watched, [sys.modules[__name__]])
 
     def reset(self) -> None:
         """Forget the plan kept from the last tick."""
@@ -89,6 +96,8 @@ class Gate:
             batch = 1 if percept is None else percept.latent.shape[0]
             if not fault and not self._intact():
                 fault = "the guardrails' seal is broken"
+            if not fault and not self._watch.intact():
+                fault = "the gate is not the one that was built and sealed"
             if not fault and (percept is None or plan is None):
                 fault = "no plan"
             if fault or percept is None or plan is None:

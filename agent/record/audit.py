@@ -50,6 +50,15 @@ def believing(guardrails: Guardrails) -> Believe:
     return believe
 
 
+def remembers(guardrail: Any) -> bool:
+    """Say whether a guardrail, or a part of it, depends on more of the past than the last tick.
+
+    What came of its forecast cannot be told from two percepts.
+    """
+    parts = getattr(guardrail, "parts", ())
+    return hasattr(guardrail, "remember") or any(remembers(part) for part in parts)
+
+
 class Audit:
     """Appends to `audit.jsonl`. Not for the loop: the recorder's thread calls it, in batches.
 

@@ -22,7 +22,7 @@ from agent.core.guardrails import Guardrails
 from agent.core.messages import Action, Percept, Verdict
 from agent.evaluate.believed import FAULTS, LIMITS, believed
 from agent.record import log
-from agent.record.audit import FILE, START, believing, digest
+from agent.record.audit import FILE, START, believing, digest, remembers
 from agent.record.chain import Chain, follow
 from agent.record.log import Recorder
 from tests.fake_run import HEADER, ticks
@@ -105,6 +105,16 @@ def test_what_is_believed_comes_from_the_sealed_guardrails_without_margin() -> N
     after = torch.tensor([[0.5, 0.0], [1.5, 0.0], [math.nan, 0.0]])
     values = believing(rails)(start, command, after)
     assert values.tolist() == [[-0.5], [0.5], [math.inf]]
+
+
+def test_what_depends_on_the_past_is_not_compared() -> None:
+    class Remembering:
+        def remember(self, now: object) -> None: ...
+
+    class Both:
+        parts = (Below(1.0), Remembering())
+
+    assert [remembers(g) for g in (Below(1.0), Remembering(), Both())] == [False, True, True]
 
 
 Change = Callable[[list[bytes]], list[bytes]]
