@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,13 @@ DIRECT_PLANS = 2048
 class Reader:
     """Turns latents and plans into positions and guardrail values, through the mind's own eyes."""
 
-    def __init__(self, mind: Mind) -> None:
-        """Read through the readouts and the model of `mind`."""
+    def __init__(self, mind: Mind, lived: Sequence[Tensor] = ()) -> None:
+        """Read through the readouts and the model of `mind`.
+
+        `lived` are the latents [Z] of the episode's ticks, for guardrails that remember it.
+        """
         self._mind, self._goal = mind, mind.site.goal.names[0]
+        self._lived = lived
 
     @torch.no_grad()
     def read_path(self, latents: Tensor) -> Tensor:
@@ -38,8 +43,20 @@ class Reader:
 
     @torch.no_grad()
     def guard_path(self, start: Tensor, actions: Tensor) -> Tensor:
-        """Return guardrail values [R H] of `actions` [H A], margin included."""
-        return self._mind.objective.guard(start[None], actions[None, None])[0, 0]
+        """Return guardrail values [R H] of `actions` [H A], margin included.
+
+        If the episode came through `start`, by what guardrails remembered then.
+        """
+        rails = self._mind.guardrails
+        rails.begin()
+        if rails.remembers and any(torch.equal(start, latent) for latent in self._lived):
+            for latent in self._lived:
+                rails.witness(latent[None])
+                if torch.equal(start, latent):
+                    break
+        values = self._mind.objective.guard(start[None], actions[None, None])[0, 0]
+        rails.begin()
+        return values
 
     @torch.no_grad()
     def straight_plan(self, start: Tensor, goal: Tensor) -> Tensor:
@@ -67,7 +84,8 @@ def make_report(folder: Path, mind: Mind, world: Any) -> dict[str, Any]:
     """
     record = read(folder)
     episode = record.episodes[featured(record)]
-    reader = Reader(mind) if mind.site.goal.size else None
+    lived = [t.messages[Percept].latent[0] for t in episode.ticks if Percept in t.messages]
+    reader = Reader(mind, lived) if mind.site.goal.size else None
     plans = (
         []
         if reader is None

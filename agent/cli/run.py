@@ -116,6 +116,7 @@ def _header(
             {
                 "name": r.name,
                 "limit": describe(r),
+                "unit": getattr(r, "unit", ""),
                 "margins": margins[i].tolist(),
                 "realised": realised(r) and not remembers(r),
             }

@@ -13,12 +13,13 @@ from torch import Tensor, nn
 from agent.config.resolve import parts as known_parts
 from agent.config.resolve import resolve
 from agent.config.schema import AgentConfig, Part, validate
+from agent.config.sound import check_errors, check_parts, check_settings, check_shown
 from agent.core.errors import InputError, nearest
 from agent.core.gate import Gate
-from agent.core.guardrails import Guardrails
+from agent.core.guardrails import Guardrails, realised
 from agent.core.loop import Agent
 from agent.core.objective import GuardedObjective
-from agent.core.protocols import Guardrail, Site, Term, World
+from agent.core.protocols import Site, World
 from agent.core.spec import Layout
 from agent.core.wiring import wire
 from modules.world_model.learn import Learner
@@ -31,24 +32,39 @@ SINGLES = ("world", "perception", "world_model", "readouts", "critic", "cost", "
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """A part a config names: its class, its checked settings, and where in the config it stands."""
+    """A part a config names: its class, its checked settings, and where in the config it stands.
+
+    `parts` are those inside it, by the key of its settings that names them, one or a list.
+    """
 
     where: str
     use: str
     kind: Any
     settings: Any
+    parts: tuple[tuple[str, tuple[Chosen, ...]], ...] = ()
 
     def build(self, *rest: Any) -> Any:
         """Return an instance. Raises InputError, naming the part, if it refuses its settings."""
+        inner = tuple(p.build(*rest) for _, some in self.parts for p in some)
         try:
-            return self.kind(self.settings, *rest)
+            return self.kind(self.settings, *rest, *((inner,) if self.parts else ()))
         except (KeyError, ValueError) as fault:
             text = str(fault).strip("'\"")
             raise InputError(f"{self.where} ({self.use}): {text}; change its settings") from fault
 
     def resolved(self) -> Part:
         """Return the part as it would stand in a config with every default written out."""
-        return {"use": self.use, **self.settings.model_dump()}
+        whole = {"use": self.use, **self.settings.model_dump()}
+        for key, some in self.parts:
+            listed = [p.resolved() for p in some]
+            whole[key] = listed if isinstance(whole[key], list) else listed[0]
+        return whole
+
+    @property
+    def realised(self) -> bool:
+        """Whether sensors show in the end what a guardrail, and all inside it, foresees."""
+        inner = all(p.realised for _, some in self.parts for p in some)
+        return inner and realised(self.kind)
 
 
 def choose(slot: str, where: str, part: Part) -> Chosen:
@@ -57,7 +73,16 @@ def choose(slot: str, where: str, part: Part) -> Chosen:
         raise InputError(f"{where}: 'use' is missing; name a part (see `python run_agent.py list`)")
     kind = resolve(slot, part["use"])
     raw = {k: v for k, v in part.items() if k != "use"}
-    return Chosen(where, part["use"], kind, validate(kind.Config, raw, where))
+    check_settings(slot, where, raw)
+    settings = validate(kind.Config, raw, where)
+    inner = []
+    for key in getattr(kind, "holds", ()):
+        held = getattr(settings, key)
+        spots = [(f"{where}.{key}", held)]
+        if isinstance(held, list):
+            spots = [(f"{where}.{key}.{i}", p) for i, p in enumerate(held)]
+        inner.append((key, tuple(choose(slot, spot, p) for spot, p in spots)))
+    return Chosen(where, part["use"], kind, settings, tuple(inner))
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +131,12 @@ class Mind:
         return {n: getattr(self, n) for n in names}
 
     def agent(self, world: World, deadline: bool = False) -> Agent:
-        """Return the wired agent. Raises WiringError listing all mismatches."""
+        """Return the wired agent.
+
+        Raises WiringError listing all mismatches, InputError if a guardrail looks through a
+        readout that errs by more than it can stand.
+        """
+        check_errors(self.rails, self.readouts)
         gate_config = self.blueprint.config.gate
         limit = gate_config.deadline_ms if deadline and gate_config.deadline_ms else float("inf")
         fallback = torch.tensor(gate_config.fallback)
@@ -175,8 +205,8 @@ class Blueprint:
         _fill({f"terms.{t.name}": t for t in terms}, tensors)
         rails = tuple(c.build(site) for c in self.guardrails)
         readouts = learned["readouts"]
-        _check_parts(terms, rails, readouts.layout)
-        _check_shown(terms, self.config.shown)
+        check_parts(terms, rails, readouts.layout)
+        check_shown(terms, self.config.shown)
 
         theirs = tensors if rails and model is None else None
         margins = None if theirs is None else theirs.get(MARGINS)
@@ -270,31 +300,3 @@ def _fill(parts: Mapping[str, Any], tensors: Tensors | None) -> None:
                 )
         part.load_state_dict(own)
         part.requires_grad_(False)
-
-
-def _check_parts(terms: tuple[Term, ...], rails: tuple[Guardrail, ...], quantities: Layout) -> None:
-    for what, parts in (("terms", terms), ("guardrails", rails)):
-        names = [p.name for p in parts]
-        for name in names:
-            if names.count(name) > 1:
-                raise InputError(f"{what}: two are called '{name}'; give each its own `name`")
-        for part in parts:
-            quantity = getattr(part, "quantity", None)
-            if quantity is not None and quantity not in quantities.names:
-                hint = nearest(quantity, quantities.names)
-                raise InputError(f"{what}.{part.name}: there is no readout '{quantity}'; {hint}")
-    for term in terms:
-        if term.weight < 0:
-            raise InputError(
-                f"terms.{term.name}: weight {term.weight} is negative; energies are lowered, so it"
-                f" would seek the cost; use 0 or more"
-            )
-
-
-def _check_shown(terms: tuple[Term, ...], shown: bool) -> None:
-    for term in terms:
-        if getattr(term, "shown", False) and not shown:
-            raise InputError(
-                f"terms.{term.name}: expected goals that are shown, came goals that are told in"
-                f" numbers; set `shown: true` beside `goal`"
-            )

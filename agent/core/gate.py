@@ -72,15 +72,26 @@ class Gate:
         self.guardrails, self._objective = guardrails, objective
         self.fallback, self.deadline_ms = fallback, deadline_ms
         self.sealed = guardrails.seal
-        self._kept: Tensor | None = None
+        self.reset()
         mine = ("guardrails", "_objective", "fallback", "_low", "_high", "_limits", "deadline_ms")
         theirs = ("_model", "_cost", "_guardrails")
         watched = {self: (*mine, "sealed"), objective: theirs, guardrails: ("_terms", "_sealed")}
         self._watch = Watch(watched, [sys.modules[__name__]])
 
     def reset(self) -> None:
-        """Forget the plan kept from the last tick."""
-        self._kept = None
+        """Forget the plan kept from the last tick, and what guardrails remember of the episode."""
+        self._kept: Tensor | None = None
+        self.guardrails.begin()
+        self._trace, self._seen = self.guardrails.trace, False
+
+    def look(self, percept: Percept | None) -> None:
+        """Let the guardrails remember this tick, once, before anybody plans in it.
+
+        None is a tick in which nothing was perceived.
+        """
+        if not self._seen and self.guardrails.trace == self._trace:
+            self.guardrails.witness(None if percept is None else percept.latent)
+            self._trace, self._seen = self.guardrails.trace, True
 
     @torch.no_grad()
     def rule(
@@ -94,6 +105,8 @@ class Gate:
         batch = 1
         try:
             batch = 1 if percept is None else percept.latent.shape[0]
+            self.look(percept)
+            self._seen = False
             if not fault and not self._intact():
                 fault = "the guardrails' seal is broken"
             if not fault and not self._watch.intact():
@@ -110,7 +123,8 @@ class Gate:
     def _intact(self) -> bool:
         """Say whether plans are still judged by the guardrails that were sealed."""
         own = self.guardrails
-        return own is self._objective.guardrails and own.seal == self.sealed and own.verify()
+        same = own is self._objective.guardrails and own.seal == self.sealed
+        return same and own.trace == self._trace and own.verify()
 
     def _judge(self, percept: Percept, plan: Plan) -> tuple[Verdict, Action]:
         state, actions = _own(percept.latent), _own(plan.actions)

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from agent.core.errors import InputError
 from agent.core.messages import Rollout
+from agent.core.past import BROKEN, Past, every
 from agent.core.protocols import Guardrail, Readouts
 
 
@@ -39,12 +40,16 @@ class Guardrails:
         self._readouts = readouts
         self.names = tuple(t.name for t in terms)
         self._margins = _checked(margins, [realised(t) for t in terms])
-        self._parts = (*_tree(readouts), *terms)
+        self._past = Past(terms, readouts.read)
+        self._parts = (*_tree(readouts), *every(terms))
         self._kinds = [type(part) for part in self._parts]
         found = [(k, n, f) for k in dict.fromkeys(self._kinds) for n, f in _functions(k)]
         self._code = [(k, n, f, f.__code__) for k, n, f in found]
         self._given = [(vars(part), _kept(vars(part))) for part in self._parts]
-        plain = [{k: repr(v) for k, v in kept.items() if _lasting(v)} for _, kept in self._given]
+        plain = [
+            (kind.__qualname__, {k: repr(v) for k, v in kept.items() if _lasting(v)})
+            for kind, (_, kept) in zip(self._kinds, self._given, strict=True)
+        ]
         source = "".join(_source(f) for _, _, f, _ in self._code) + repr(plain)
         self._base = hashlib.sha256(source.encode())
         tensors = [self._margins, *(t for part in self._parts for t in _tensors(part))]
@@ -76,6 +81,35 @@ class Guardrails:
         """Return the quantities of a rollout through the sealed readouts, [E B K H n]."""
         return self._readouts.read(rollout.latents)
 
+    @property
+    def remembers(self) -> bool:
+        """Whether any guardrail depends on what already happened."""
+        return self._past.remembers
+
+    @property
+    def trace(self) -> str:
+        """SHA-256 over what guardrails remember of the episode; it changes with `witness` alone."""
+        return self._past.trace
+
+    def begin(self) -> None:
+        """Let an episode begin, or end: guardrails remember nothing."""
+        self._past.begin()
+
+    def witness(self, latent: Tensor | None) -> None:
+        """Let guardrails remember a tick by what was perceived, [B Z]; for the gate, once a tick.
+
+        If the seal is broken nothing is kept that could be trusted later: the trace stays broken.
+        """
+        if self._past.remembers:
+            if self.verify():
+                self._past.witness(latent)
+            else:
+                self._past.trace = BROKEN
+
+    def recall(self, states: Tensor) -> dict[str, Tensor]:
+        """Return what guardrails remember, [B m] by name, where futures begin in `states` [B Z]."""
+        return self._past.recall(states)
+
     def evaluate(self, rollout: Rollout) -> Tensor:
         """Return guardrail values plus margin, worst over members, [B K R H]; > 0 violates.
 
@@ -89,7 +123,7 @@ class Guardrails:
         return values.nan_to_num(nan=torch.inf, posinf=torch.inf, neginf=torch.inf)
 
     def verify(self) -> bool:
-        """Say whether code, parameters, margins and readout weights are still the sealed ones.
+        """Say whether code, parameters, margins, readout weights and memory are the sealed ones.
 
         What is looked at: the functions of every class involved, every attribute of every part
         (functions put on an instance, hooks and exchanged networks among them), and all tensors.
@@ -110,7 +144,7 @@ class Guardrails:
             return False
         if any(t.data_ptr() != place for t, place, _ in self._views):
             return False
-        return self._digest() == self.seal
+        return self._past.intact() and self._digest() == self.seal
 
     def _digest(self) -> str:
         digest = self._base.copy()

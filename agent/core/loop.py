@@ -84,6 +84,8 @@ class Agent:
                     message = modules[name].tick(self._inboxes[name])
                     checks[modules[name].posts](message)
                     board.post(message, name)
+                    if isinstance(message, Percept):
+                        self.gate.look(message)
                 except Exception as fault:  # noqa: BLE001 - any failure must end in the fallback
                     faults.append(_line(name, fault))
             now = time.perf_counter()
@@ -121,7 +123,7 @@ def live(
     """Live one episode per seed in lock-step, yielding every tick after its action went out.
 
     However it ends, by exhaustion, Ctrl-C or an exception, the last command the world got is a
-    checked one; when it ends early the fallback goes out.
+    checked one; when it ends early the fallback goes out. Then the episode is forgotten.
     """
     agent.reset(task)
     observation = world.reset(seeds)
@@ -135,6 +137,7 @@ def live(
     finally:
         if not ended:
             world.step(Action(agent.gate.fallback.expand(len(seeds), -1).clone()))
+        agent.gate.reset()
 
 
 def _line(name: str, fault: Exception) -> str:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import IntEnum
 
 from torch import Tensor
@@ -285,6 +285,9 @@ class Rollout:
     not know can be told from what nobody can (`agent.core.disagreement`). 1: there is nothing to
     disagree about, as in what was seen; 0: the model does not say. `spread_scale` is the calibrated
     factor from their deviation to the error to be expected.
+
+    `past` maps a guardrail that remembers to what it kept, [B m], of the episode up to and with
+    `start`; the runtime puts it there. Empty: nothing came before the first step.
     """
 
     start: Tensor
@@ -293,6 +296,7 @@ class Rollout:
     quantities: Mapping[str, Tensor]
     networks: int = 0
     spread_scale: float | Tensor = 1.0
+    past: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,9 +31,12 @@ class GuardedObjective:
         return self._guardrails
 
     def imagine(self, state: Tensor, actions: Tensor) -> Rollout:
-        """Return the futures of `actions` [B K H A] from `state` [B Z], quantities read out."""
-        rollout = self._model.imagine(state, actions)
-        return replace(rollout, quantities=self._guardrails.read(rollout))
+        """Return the futures of `actions` [B K H A] from `state` [B Z], quantities read out.
+
+        With them goes what guardrails remember of the episode that led there.
+        """
+        rollout, rails = self._model.imagine(state, actions), self._guardrails
+        return replace(rollout, quantities=rails.read(rollout), past=rails.recall(state))
 
     def guard(self, state: Tensor, actions: Tensor) -> Tensor:
         """Return guardrail values, margin included, of `actions` [B K H A]: [B K R H]."""
@@ -51,13 +54,14 @@ class GuardedObjective:
         cuts = [slice(i, i + rows) for i in range(0, b, rows)]
         parts = [self._judge(state[c], actions[c], directive.rows(c)) for c in cuts]
         rollouts, bills = zip(*parts, strict=True)
-        names = rollouts[0].quantities
+        names, kept = rollouts[0].quantities, rollouts[0].past
         rollout = replace(
             rollouts[0],
             start=state,
             actions=actions,
             latents=torch.cat([r.latents for r in rollouts], dim=1),
             quantities={n: torch.cat([r.quantities[n] for r in rollouts], dim=1) for n in names},
+            past={n: torch.cat([r.past[n] for r in rollouts]) for n in kept},
         )
         fields = ("energy", "terms", "guardrails", "violation")
         bill = Bill(*(torch.cat([getattr(x, f) for x in bills]) for f in fields))

@@ -146,12 +146,33 @@ class Guardrail(Protocol):
 
     One whose value no sensor can ever show, being about the imagination itself, says
     `realised = False`: there is nothing to calibrate then, its margin is 0.
+
+    What else it may have: `unit` of its value; `text`, the limit in words; `quantity`, or
+    `quantities`, the readouts it looks at; `room`, the error of those that it can stand; `parts`,
+    the guardrails it is made of.
     """
 
     name: str
 
     def value(self, rollout: Rollout) -> Tensor:
         """Return the constraint's value in its quantity's unit, [E B K H]."""
+        ...
+
+
+@runtime_checkable
+class Remembering(Guardrail, Protocol):
+    """A guardrail whose value depends on what already happened in the episode.
+
+    It keeps no state itself: the runtime keeps what it returns, and puts it into `Rollout.past`.
+    """
+
+    def remember(self, now: Rollout) -> Tensor:
+        """Return what to keep, [B m], once the moment `now` has been seen.
+
+        `now` is one step of one future, read from the percept; what was kept before stands in
+        `now.past` under the guardrail's name, nothing at the start of an episode. Quantities may
+        be NaN where nothing was seen: what cannot be told must never count as safe.
+        """
         ...
 
 

@@ -161,7 +161,8 @@ def _along(
     edge = float(limit.quantity_at(np.zeros(1))[0])
     ax.axhline(edge, color=RED, lw=1.2, ls="--")
     forbid(ax, edge, limit.side > 0 or limit.quantity is None)
-    name, unit = limit.quantity or "value (> 0 violates)", units.get(limit.quantity or "", "")
+    name = limit.quantity or "value (> 0 violates)"
+    unit = units.get(limit.quantity or "", limit.unit)
     ax.set(xlabel="steps ahead (ticks)", ylabel=f"{name} ({unit}), margin included")
     ax.set_title(limit.name)
 
@@ -174,7 +175,7 @@ def _broken(
     for limit, row in zip(limits, values, strict=False):
         if row.max() <= 0:
             continue
-        step, unit = int(row.argmax()), units.get(limit.quantity or "", "")
+        step, unit = int(row.argmax()), units.get(limit.quantity or "", limit.unit)
         margin = limit.margin(step + 1)
         facts.append(("guardrail", f"{limit.name}: {limit.words}"))
         if limit.quantity is not None:
@@ -195,7 +196,7 @@ def _ruled(
     """Say what the gate ruled, and why."""
     which = int(verdict.guardrail[0])
     limit = limits[which] if 0 <= which < len(limits) else None
-    unit = units.get((limit.quantity if limit else None) or "", "")
+    unit = "" if limit is None else units.get(limit.quantity or "", limit.unit)
     facts = [("ruling", Ruling(int(verdict.ruling[0])).name.lower())]
     facts.append(("reason", verdict.reasons[0] if verdict.reasons else "none given"))
     if limit is not None:

@@ -25,6 +25,9 @@ from agent.core.messages import (
 from agent.record.playback import Episode, Record
 
 Array = NDArray[np.float64]
+LIMIT = r"(\|?)(\w+)\|?\s*(>=|<=|≥|≤|>|<)\s*([-+.\deE]+)(?:\s*[^\s()]+)?"
+"""A guardrail's limit on one quantity, in words."""
+
 Disc = tuple[float, float, float]
 """A round obstacle seen from above, for people: x, y, radius in the position's unit."""
 
@@ -56,7 +59,8 @@ class Limit:
     """A guardrail as people read it; `quantity` is None when the header's text says too little.
 
     `side` is +1 where the quantity must stay below `value`, -1 where above; with `size` it is its
-    magnitude that counts. `margins` are the calibrated ones by step ahead, if the header has them.
+    magnitude that counts. `margins` are the calibrated ones by step ahead, if the header has them;
+    `unit` is the value's.
     """
 
     name: str
@@ -66,6 +70,7 @@ class Limit:
     value: float = 0.0
     size: bool = False
     margins: tuple[float, ...] = ()
+    unit: str = ""
 
     def quantity_at(self, violation: Array) -> Array:
         """Return the quantity where the guardrail's value is `violation`; itself if unknown."""
@@ -157,19 +162,22 @@ def live_through(record: Record, episode: Episode, agent: int = 0) -> Life:
 
 
 def limits(header: Mapping[str, Any]) -> list[Limit]:
-    """Return the run's guardrails, parsed from texts such as `|joint_speed| <= 2 rad/s`."""
+    """Return the run's guardrails, parsed from texts such as `|joint_speed| <= 2 rad/s`.
+
+    What is made of several has no one quantity to draw: its own value is drawn.
+    """
     found = []
     for guardrail in header.get("guardrails", ()):
         words = str(guardrail.get("limit", ""))
-        margins = tuple(guardrail.get("margins", ()))
-        match = re.search(r"(\|?)(\w+)\|?\s*(>=|<=|≥|≤|>|<)\s*([-+.\deE]+)", words)
+        margins, unit = tuple(guardrail.get("margins", ())), str(guardrail.get("unit", ""))
+        match = re.fullmatch(LIMIT, words)
         if match is None:
-            found.append(Limit(guardrail["name"], words, margins=margins))
+            found.append(Limit(guardrail["name"], words, margins=margins, unit=unit))
             continue
         bars, quantity, relation, value = match.groups()
         side = -1 if relation[0] in ">≥" else 1
         found.append(
-            Limit(guardrail["name"], words, quantity, side, float(value), bool(bars), margins)
+            Limit(guardrail["name"], words, quantity, side, float(value), bool(bars), margins, unit)
         )
     return found
 

@@ -15,6 +15,7 @@ from pydantic import Field
 from torch import Tensor
 
 from agent.core.messages import Action, Directive, Plan, Rollout
+from agent.core.past import moment, since
 from agent.core.protocols import Encoder, Guardrail, Perception, World
 from agent.core.settings import Settings
 from agent.core.spec import Layout
@@ -123,7 +124,9 @@ def watched(
     values, commands = experience.windows(1024, horizon, generator)
     start = perception.encode(values[:, 0])
     predicted = worst(guardrails, imagine(start, commands.unsqueeze(1)))
-    realised = worst(guardrails, witnessed(start, commands, values[:, 1:], sensors))
+    realised = worst(
+        guardrails, witnessed(start, commands, values[:, 1:], sensors, values[:, 0], guardrails)
+    )
     return conformal(realised - predicted, rate).clamp(min=0.0)
 
 
@@ -176,8 +179,11 @@ def attempt(
                 values.append(remembered(seen, perception, world.sensors))
                 commands.append(move)
             predicted = worst(guardrails, imagine(latent, actions.unsqueeze(1)))
-            shown = torch.stack(values[-actions.shape[1] :], dim=1)
-            realised = worst(guardrails, witnessed(latent, actions, shown, world.sensors.scalars))
+            shown = torch.stack(values[-actions.shape[1] - 1 :], dim=1)
+            came = witnessed(
+                latent, actions, shown[:, 1:], world.sensors.scalars, shown[:, 0], guardrails
+            )
+            realised = worst(guardrails, came)
             excess.append((realised - predicted)[allowed])
             broken.append((realised > 0)[allowed])
             refused += int((~allowed).sum())
@@ -192,9 +198,23 @@ def worst(guardrails: Sequence[Guardrail], rollout: Rollout) -> Tensor:
     return torch.stack(values, dim=1)
 
 
-def witnessed(start: Tensor, actions: Tensor, seen: Tensor, sensors: Layout) -> Rollout:
-    """Return what sensors showed [B H O] as a rollout of one member that never errs."""
+def witnessed(
+    start: Tensor,
+    actions: Tensor,
+    seen: Tensor,
+    sensors: Layout,
+    before: Tensor | None = None,
+    guardrails: Sequence[Guardrail] = (),
+) -> Rollout:
+    """Return what sensors showed [B H O] as a rollout of one member that never errs.
+
+    What `guardrails` remember begins with what was seen `before` [B O] the first action.
+    """
     packed = seen[None, :, None]
     quantities = {channel.name: packed[..., where] for channel, where in sensors.slices()}
     latents = start.new_zeros(1, *seen.shape[:1], 1, 1, 1)
-    return Rollout(start, actions.unsqueeze(1), latents, quantities, networks=1)
+    past = {}
+    if before is not None:
+        then = {channel.name: before[:, where] for channel, where in sensors.slices()}
+        past = since(guardrails, moment(start, then, {}))
+    return Rollout(start, actions.unsqueeze(1), latents, quantities, networks=1, past=past)

@@ -148,7 +148,7 @@ def _calibrated(
     ledger: Ledger,
 ) -> tuple[dict[str, Tensor], Figures, int]:
     """Calibrate margins in rounds; every round plans under the last one's, freshly sealed."""
-    if not any(realised(chosen.kind) for chosen in blueprint.guardrails):
+    if not any(chosen.realised for chosen in blueprint.guardrails):
         return tensors, {}, 0
     kept = ledger.load("calibrate")
     if kept is not None:

@@ -32,6 +32,20 @@ FILLED = {
 }
 """What stands in for settings without a default."""
 
+CLEAR = {"use": "at_least", "name": "clear", "quantity": "proximity", "limit": 0.03}
+NEAR = {"use": "keep_in", "name": "near", "quantity": "fingertip", "ball": {"centre": [0.1, 0.2], "radius": 0.3}}  # fmt: skip
+OWN = {
+    "all_of": {"of": [CLEAR, NEAR]},
+    "any_of": {"of": [CLEAR, NEAR]},
+    "apart": {"quantity": "position", "other": "lead_position", "limit": 1.0},
+    "keep_in": {"box": {"min": [-0.4, -0.1], "max": [0.4, None]}},
+    "keep_out": {"ball": {"centre": [0.4, 0.0], "radius": 0.2}},
+    "negation": {"of": CLEAR},
+    "until": {"keep": CLEAR, "until": NEAR},
+    "within": {"of": NEAR, "seconds": 0.2, "pace": 0.5},
+}
+"""Settings of guardrails that cannot be filled by name alone."""
+
 HOMES = {("perception", "pixels"): {"use": "reach_pixels"}}
 """Worlds of the parts that do not fit into `reach`."""
 
@@ -43,9 +57,14 @@ def cases(*slots: str) -> list[Any]:
     return [pytest.param(s, n, id=f"{s}-{n}") for s in slots for n in sorted(parts(s))]
 
 
-def base() -> dict[str, Any]:
-    """Return configs/reach.yaml as a mapping."""
-    found: dict[str, Any] = yaml.safe_load(REACH.read_text())
+BODIES = {("guardrail", "apart"): "lead.yaml"}
+"""Configs of the parts that need another body than `reach`."""
+
+
+def base(slot: str = "", name: str = "") -> dict[str, Any]:
+    """Return configs/reach.yaml, or the config of the body that a part needs, as a mapping."""
+    path = REACH.with_name(BODIES.get((slot, name), REACH.name))
+    found: dict[str, Any] = yaml.safe_load(path.read_text())
     return found
 
 
@@ -63,12 +82,17 @@ def part(slot: str, name: str) -> dict[str, Any]:
             if used.get("use") == name:
                 return dict(used)
     fields = resolve(slot, name).Config.model_fields
-    return {"use": name, **{k: FILLED[k] for k, f in fields.items() if f.is_required()}}
+    own = OWN.get(name, {}) if slot == "guardrail" else {}
+    return {
+        "use": name,
+        **own,
+        **{k: FILLED[k] for k, f in fields.items() if f.is_required() and k not in own},
+    }
 
 
 @cache
 def _config(slot: str, name: str) -> Any:
-    whole = base()
+    whole = base(slot, name)
     if slot in ("term", "guardrail"):
         whole[f"{slot}s"] = [part(slot, name)]
         whole["shown"] = getattr(resolve(slot, name), "shown", False)

@@ -60,6 +60,66 @@ def test_a_planner_that_cannot_plan(
     refused(["check", REACH, change], said, capsys)
 
 
+BOX = "{use: keep_out, name: post, quantity: fingertip, box: {min: [0.5, 0], max: [0.4, 0]}}"
+SPOT = "{use: keep_in, name: spot, quantity: fingertip, ball: {centre: [0.1, 0], radius: 1.0e-6}}"
+CLEAR = "{use: at_least, name: clear, quantity: proximity, limit: 0.03}"
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (
+            "guardrails.0.weight=0",
+            r"guardrails\.0: a guardrail has no weight, came weight 0; it is",
+        ),
+        (
+            "guardrails.0.weight=-1.5",
+            r"guardrails\.0: a guardrail has no weight, came weight -1\.5",
+        ),
+        ("guardrails.1.weight=.nan", r"override.*expected a finite number, came \.nan"),
+        (f"guardrails=[{BOX}]", r"guardrail post: .*min 0\.5 above max 0\.4; swap them"),
+        ("guardrails.0.quantity=proximty", r"no readout 'proximty'; did you mean 'proximity'\?"),
+        (
+            f"guardrails=[{{use: negation, name: a, of: {CLEAR.replace('mity', 'mty')}}}]",
+            r"guardrails\.clear: there is no readout 'proximty'; did you mean 'proximity'\?",
+        ),
+        ("guardrails.1.name=keep_clear", r"two are called 'keep_clear'; give each its own `name`"),
+        (f"guardrails=[{{use: negation, name: clear, of: {CLEAR}}}]", r"two are called 'clear'"),
+        (f"guardrails=[{{use: negation, name: a, name: b, of: {CLEAR}}}]", "'name' stands twice"),
+        (f"guardrails=[{{use: any_of, name: a, of: [{CLEAR}, 3]}}]", r"'of\.1': .*came 3"),
+        ("gate.fallback=[9.0,0.0]", r"gate\.fallback: expected commands within .*came \[9\.0"),
+    ],
+)
+def test_a_guardrail_that_cannot_guard(
+    change: str, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    refused(["check", REACH, change], said, capsys)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (
+            f"guardrails=[{SPOT}]",
+            r"guardrails\.spot: .*fingertip with a 90 % error of at most 1e-06",
+        ),
+        (
+            f"guardrails=[{CLEAR.replace('}', ', tolerance: 1.0e-6}')}]",
+            r"guardrails\.clear: .*proximity with a 90 % error of at most 1e-06.*came 0\.\d+; train",
+        ),
+    ],
+)
+def test_a_guardrail_whose_readout_errs_too_much(
+    change: str, said: str, weights: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bare, _ = checkpoint.load(weights)
+    path = Path("bare.safetensors")
+    checkpoint.save(path, {k: v for k, v in bare.items() if k != "margins"}, {"seed": 0})
+    words = [REACH, "--checkpoint", path, change]
+    refused(["check", *words], said, capsys)
+    refused(["run", *words, *RUN], said, capsys)
+
+
 @pytest.mark.parametrize("command", ["run", "eval"])
 def test_an_actor_that_descends_has_no_oracle(
     command: str, capsys: pytest.CaptureFixture[str]

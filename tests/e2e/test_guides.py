@@ -7,10 +7,14 @@ import shlex
 from pathlib import Path
 
 import pytest
+import torch
 
-from agent.cli.main import COMMANDS, arrange, parser
-from agent.config import schema
+from agent.cli.main import COMMANDS, arrange, main, parser
+from agent.config import schema, yaml
 from agent.config.build import blueprint
+from agent.core.loop import live
+from agent.core.messages import Plan, Rollout
+from agent.evaluate.episodes import trials_of
 from agent.train.course import Course
 from agent.train.progress import silent
 from agent.train.stages import explore
@@ -19,7 +23,14 @@ from tests.tiny import REACH, ROOT, TINY
 
 GUIDES = sorted((ROOT / "docs" / "guides").glob("*.md"))
 WORLD_MODELS = (ROOT / "docs" / "guides" / "world-models.md").read_text(encoding="utf-8")
-FILES = dict(re.findall(r"^```python\n# (\S+\.py)\n(.*?)^```", WORLD_MODELS, re.M | re.S))
+GUARDRAILS = (ROOT / "docs" / "guides" / "guardrails.md").read_text(encoding="utf-8")
+FILES = {
+    name: text
+    for guide in GUIDES
+    for name, text in re.findall(
+        r"^```python\n# (\S+\.py)\n(.*?)^```", guide.read_text(encoding="utf-8"), re.M | re.S
+    )
+}
 COMMAND = re.compile(r"^(?:PYTHONPATH=\. )?python (run_agent\.py .*)$", re.MULTILINE)
 
 
@@ -46,7 +57,7 @@ def test_commands_are_known(guide: Path, place: Path) -> None:
 
 
 def test_an_objective_of_ones_own_is_trained_on(place: Path) -> None:
-    assert set(FILES) == {"my_sparsity.py"}
+    assert set(FILES) >= {"my_sparsity.py", "my_elbow.py"}
     (command,) = (c for c in COMMAND.findall(WORLD_MODELS) if "my_sparsity" in c)
     listed = shlex.split(command)[-1]
     plans = blueprint(schema.load(REACH, [*TINY, listed]))
@@ -67,3 +78,37 @@ def test_an_objective_of_ones_own_is_trained_on(place: Path) -> None:
         + 0.2 * seen[0]["covariance"]
         + 0.02 * seen[0]["sparsity"]
     )
+
+
+def test_a_guardrail_of_ones_own_guards(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert FILES["my_elbow.py"].count("\n") <= 20
+    (command,) = (c for c in COMMAND.findall(GUARDRAILS) if "my_elbow" in c)
+    words = shlex.split(command)[1:]
+    words[words.index("configs/reach.yaml")] = str(REACH)
+    assert main(words) == 0
+    assert "guardrail elbow: |elbow| - |shoulder| <= 0.5 rad" in capsys.readouterr().out
+    mind = blueprint(schema.load(REACH, words[-1:])).assemble()
+    angles = torch.tensor([[1.0, 1.2], [0.1, -1.0]])[None, None, None]
+    shown = Rollout(torch.zeros(1, 24), torch.zeros(1, 1, 2, 2), angles, {"joint_angle": angles})
+    assert mind.guardrails.evaluate(shown)[0, 0, 0].tolist() == pytest.approx([-0.3, 0.4])
+    assert mind.guardrails.verify()
+    mind.guardrails._terms[0].bit = 9.0  # type: ignore[attr-defined]
+    assert not mind.guardrails.verify()
+
+
+def test_the_guardrails_of_the_guide_fit_the_arm() -> None:
+    blocks = re.findall(r"^```yaml\n(.*?)^```", GUARDRAILS, re.M | re.S)
+    assert len(blocks) == 2
+    for block in blocks:
+        raw = yaml.parse(REACH.read_text(), "reach") | yaml.parse(block, "guide")
+        mind = blueprint(schema.validate(schema.AgentConfig, raw, "guide")).assemble()
+        world = mind.blueprint.world(2)
+        try:
+            agent = mind.agent(world)
+            task = trials_of(world).tasks([900_000, 900_001])
+            ticks = list(live(agent, world, [900_000, 900_001], task, 3))
+        finally:
+            world.close()
+        assert not any(tick.faults for tick in ticks)
+        assert ticks[-1].messages[Plan].guardrails.shape[1] == len(raw["guardrails"])
+        assert bool(ticks[-1].messages[Plan].guardrails.isfinite().all())

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+
+from pydantic import Field
 from torch import Tensor
 
 from agent.core.errors import InputError
@@ -14,11 +17,15 @@ class AtMost:
     """Every component's magnitude is at most its limit: value = |quantity| - limit <= 0."""
 
     class Config(Settings):
-        """`limit` is in the unit of `quantity`: one for all components, or one for each."""
+        """`limit` is in the unit of `quantity`: one for all components, or one for each.
+
+        `tolerance` is the readout's held-out 90 % error that the limit can stand, if given.
+        """
 
         name: str
         quantity: str
         limit: float | list[float]
+        tolerance: float | None = Field(default=None, gt=0)
 
     def __init__(self, config: Config, site: Site) -> None:
         """Hold the magnitude of `config.quantity` below `config.limit`.
@@ -34,10 +41,11 @@ class AtMost:
             )
         self.limit = tuple(config.limit) if isinstance(config.limit, list) else (config.limit,)
         known = config.quantity in site.sensors.names
-        unit = site.sensors.channel(config.quantity).unit if known else ""
+        self.unit = site.sensors.channel(config.quantity).unit if known else ""
         limits = ", ".join(f"{limit:g}" for limit in self.limit)
         limits = limits if len(self.limit) == 1 else f"({limits})"
-        self.text = f"|{config.quantity}| <= {limits} {unit}".strip()
+        self.text = f"|{config.quantity}| <= {limits} {self.unit}".strip()
+        self.room = math.inf if config.tolerance is None else config.tolerance
 
     def value(self, rollout: Rollout) -> Tensor:
         """Return |quantity| - limit of the worst component at every imagined step, [E B K H]."""

@@ -31,7 +31,7 @@ class Known:
     def __init__(self, config: Config, site: Site) -> None:
         """Hold disagreement below `config.limit`."""
         self.name, self.limit = config.name, config.limit
-        self.text = f"disagreement <= {self.limit:g}"
+        self.unit, self.text = "", f"disagreement <= {self.limit:g}"
 
     def value(self, rollout: Rollout) -> Tensor:
         """Return disagreement - limit at every imagined step, the same for all futures [E B K H].

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from agent.core.errors import InputError
 from agent.core.gate import Gate
 from agent.core.guardrails import Guardrails
-from agent.core.messages import Action, Percept, Ruling, Verdict
+from agent.core.messages import Action, Percept, Rollout, Ruling, Verdict
 from agent.core.objective import GuardedObjective
 from tests.toys import ACTUATORS, Adding, Below, Free, Place, gate, percept, plan, steps
 
@@ -313,14 +313,15 @@ def test_a_plan_that_could_answer_otherwise_when_asked_again_is_vetoed() -> None
 
 def test_a_plan_edited_while_it_is_judged_goes_out_as_it_was_judged() -> None:
     guard, posted = gate(), CALM.clone()
-    judge = guard._objective.guard
+    model = guard._objective._model
+    imagine = model.imagine
 
-    def late(state: torch.Tensor, actions: torch.Tensor) -> torch.Tensor:
-        values = judge(state, actions)
+    def late(state: torch.Tensor, actions: torch.Tensor) -> Rollout:
+        rollout = imagine(state, actions)
         posted.fill_(9.0)
-        return values
+        return rollout
 
-    guard._objective.guard = late  # type: ignore[method-assign]
+    model.imagine = late  # type: ignore[method-assign]
     verdict, action = guard.rule(percept((0.0, 0.0)), plan(posted))
     assert ruled(verdict) == [Ruling.ALLOWED]
     assert torch.equal(action.command, CALM[:, 0])
