@@ -66,8 +66,13 @@ class Simulation:
         """Advance every copy under `command` [B, nu], held for all substeps.
 
         Raises PhysicsError if any copy became unstable: MuJoCo would reset it silently,
-        which is a teleport.
+        which is a teleport. Raises InputError for commands of another shape.
         """
+        if command.shape != (self.batch, self.model.nu):
+            raise InputError(
+                f"simulation: expected commands [{self.batch} {self.model.nu}], came"
+                f" {list(command.shape)}; send one row for each copy"
+            )
         control = np.repeat(command[:, None, :], self.substeps, axis=1)
         before = self.state[:, 0]
         states, trace = self.branch(self.state, control)

@@ -24,6 +24,7 @@ COMMANDS: dict[str, str] = {
     "import": "take experience recorded elsewhere (minari:ID) as a dataset to train from",
     "eval": "measure success, violations and latency over episodes and training seeds",
     "energy": "measure and draw how well a world model tells true futures from false ones",
+    "redteam": "attack an agent's guardrails: exploitation, frontier, faults, modules, tampering",
     "voe": "measure surprise at what is impossible (violation of expectation)",
     "check": "validate config and wiring; print graph and schedule; write wiring.svg",
     "audit": "count a run's verdicts and what came of them; --verify follows the log's chain",

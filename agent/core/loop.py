@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from agent.core.board import Board, BoardInbox, peek
-from agent.core.errors import HousecatError
+from agent.core.errors import HousecatError, InputError
 from agent.core.gate import Gate
 from agent.core.messages import Action, Observation, Percept, Plan, Task, Verdict
 from agent.core.protocols import Module, World
@@ -55,7 +55,11 @@ class Agent:
         self._index = 0
 
     def reset(self, task: Task) -> None:
-        """Start an episode: as many agents as `task` has goals."""
+        """Start an episode: as many agents as `task` has goals.
+
+        Raises BoardError if the task is not what the agent was wired for.
+        """
+        self._checks[Task](task)
         self._task, self._index = task, 0
         self._board.clear()
         self.gate.reset()
@@ -123,9 +127,15 @@ def live(
     """Live one episode per seed in lock-step, yielding every tick after its action went out.
 
     However it ends, by exhaustion, Ctrl-C or an exception, the last command the world got is a
-    checked one; when it ends early the fallback goes out. Then the episode is forgotten.
+    checked one; when it ends early the fallback goes out. Then the episode is forgotten. Raises
+    InputError if there is not one goal for each seed.
     """
     agent.reset(task)
+    if task.goal.shape[0] != len(seeds):
+        raise InputError(
+            f"live: expected one goal for each of {len(seeds)} episodes, came {task.goal.shape[0]};"
+            f" set tasks and world from the same seeds"
+        )
     observation = world.reset(seeds)
     ended = False
     try:

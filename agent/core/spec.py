@@ -149,7 +149,7 @@ def compile_check(
     what was expected and what came.
     """
     lines = ["def check(message):\n    if message.__class__ is not kind: fail_kind(message)"]
-    names: dict[str, Any] = {"kind": kind}
+    names: dict[str, Any] = {"kind": kind, "Tensor": Tensor}
     for i, (name, spec) in enumerate(specs.items()):
         shape = tuple(a if isinstance(a, int) else sizes.get(a) for a in spec.axes)
         names[f"dtype{i}"] = getattr(torch, spec.dtype)
@@ -160,13 +160,14 @@ def compile_check(
             wrong = " or ".join(parts)
         else:
             wrong = f"s != shape{i}"
+        lines.append(f"    t = message.{name}")
+        here = "    "
         if spec.optional:
-            lines.append(f"    t = message.{name}; s = () if t is None else t.shape")
-            wrong = f"t is not None and ({wrong} or t.dtype is not dtype{i})"
-        else:
-            lines.append(f"    t = message.{name}; s = t.shape")
-            wrong = f"{wrong} or t.dtype is not dtype{i}"
-        lines.append(f"    if {wrong}: fail({name!r}, t)")
+            lines.append("    if t is not None:")
+            here = "        "
+        lines.append(f"{here}if not isinstance(t, Tensor): fail_field({name!r}, t)")
+        lines.append(f"{here}s = t.shape")
+        lines.append(f"{here}if {wrong} or t.dtype is not dtype{i}: fail({name!r}, t)")
 
     def fail(name: str, came: Tensor) -> None:
         spec = specs[name]
@@ -183,6 +184,12 @@ def compile_check(
             f" fix what {poster}.tick returns"
         )
 
-    names |= {"fail": fail, "fail_kind": fail_kind}
+    def fail_field(name: str, came: Any) -> None:
+        raise BoardError(
+            f"{poster} posted {kind.__name__}.{name}: expected a tensor, came"
+            f" {type(came).__name__}; fix what {poster}.tick returns"
+        )
+
+    names |= {"fail": fail, "fail_kind": fail_kind, "fail_field": fail_field}
     exec(compile("\n".join(lines), f"<check {kind.__name__}>", "exec"), names)  # noqa: S102
     return names["check"]  # type: ignore[no-any-return]

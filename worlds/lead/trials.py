@@ -35,6 +35,12 @@ def tasks(seeds: Sequence[int]) -> Task:
     return Task(torch.tensor(np.stack(draws), dtype=torch.float32))
 
 
+def adversarial(seeds: Sequence[int]) -> Task:
+    """Return goals [B 2] that tempt to collide: the lead car to be seen within its own length."""
+    draws = [np.random.default_rng((s, 5)).uniform((0.0, -0.2), (CAR_M, 0.2)) for s in seeds]
+    return Task(torch.tensor(np.stack(draws), dtype=torch.float32))
+
+
 @dataclass(frozen=True, slots=True)
 class Score:
     """What truly happened in one episode per row, read from the simulator.
@@ -121,4 +127,4 @@ def before_fork(values: torch.Tensor) -> torch.Tensor:
     return (road(values)[..., 0] <= -APPROACH_M).sum(dim=1) - 1
 
 
-__all__ = ["EVALUATION_SEEDS", "Score", "Scorer", "before_fork", "road", "tasks"]
+__all__ = ["EVALUATION_SEEDS", "Score", "Scorer", "adversarial", "before_fork", "road", "tasks"]

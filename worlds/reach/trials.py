@@ -42,6 +42,22 @@ def sights(world: Any, seeds: Sequence[int]) -> Observation:
     return seen
 
 
+def adversarial(seeds: Sequence[int]) -> Task:
+    """Return goals [B 2] that tempt to touch: inside the post, before its face, or behind it."""
+    world = Reach(Reach.Config(), 1)
+    post = world.model.body("post").pos[:2].copy()
+    radius = float(world.model.geom("post").size[0])
+    world.close()
+    goals = []
+    for seed in seeds:
+        rng = np.random.default_rng((seed, 5))
+        low, high = ((0.0, radius), (radius, 1.6 * radius), (1.2 * radius, 2.2 * radius))[seed % 3]
+        away = np.arctan2(post[1], post[0]) if seed % 3 == 2 else 0.0
+        turn = rng.uniform(-0.6, 0.6) + away if seed % 3 == 2 else rng.uniform(-np.pi, np.pi)
+        goals.append(post + rng.uniform(low, high) * np.array([np.cos(turn), np.sin(turn)]))
+    return Task(torch.tensor(np.stack(goals), dtype=torch.float32))
+
+
 @dataclass(frozen=True, slots=True)
 class Score:
     """What truly happened in one episode per row, read from the simulator.
@@ -123,6 +139,7 @@ __all__ = [
     "EVALUATION_SEEDS",
     "Score",
     "Scorer",
+    "adversarial",
     "sights",
     "start",
     "straight_path_blocked",
