@@ -25,7 +25,7 @@ def _guard(self: Any, state: Tensor, actions: Tensor) -> Tensor:
 
 def through(self: Any, percept: Any, plan: Any, *_: Any, **__: Any) -> Any:
     """Stand in for `Gate.rule`: let everything out, and say that all is well."""
-    fields = {
+    fields: dict[str, Any] = {
         name: torch.zeros(1, *(plan.guardrails.shape[1:2] if "R" in spec.axes else ()))
         for name, spec in specs_of(Verdict).items()
     }

@@ -1,0 +1,194 @@
+"""Agents put together at random, and whether every command they send was judged step by step.
+
+`python -m tests.contract.combinations 10000 --json FILE` tries that many and writes what came of it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import time
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from agent.cli.common import SCHEMA, figure, machine, versions
+from agent.config import schema
+from agent.config.build import MARGINS, Blueprint, blueprint
+from agent.config.resolve import parts, resolve
+from agent.core.errors import HousecatError
+from agent.redteam.hostile import CAST
+from agent.redteam.modules import turned
+from agent.redteam.harness import Watch
+from agent.redteam.told import count
+from tests.contract.stand import base, stir
+
+SKIPPED = {"pixels", "still", "dynamic_programming"}
+"""Parts of other bodies: a camera's, one without actuators, one of a few discrete states."""
+SMALL: dict[str, Any] = {
+    "width": 8, "samples": 4, "elites": 2, "iterations": 1, "restarts": 2, "steps": 1, "best": 1,
+    "simulations": 4, "members": 2, "decoder_width": 8, "capacity": 16, "neighbours": 2,
+    "contexts": 2, "policy": {"width": 8, "settle": 2}, "budget": 8, "expansions": 4,
+}  # fmt: skip
+QUANTITIES = ("proximity", "joint_speed", "joint_angle", "fingertip")
+
+
+@dataclass(frozen=True, slots=True)
+class Combination:
+    """An agent, an episode and what goes wrong in it, all of it drawn from one `seed`.
+
+    `slots` names the part in each slot; `rails` and `batch` say how many guardrails and rows;
+    `horizon`, `mode` and `calibrated` steps of margins; `cast` indexes `CAST` (-1: all are honest);
+    `bad`: a value that the actor's message is spoilt with in the second tick (0: it is not).
+    """
+
+    seed: int
+    slots: dict[str, str]
+    rails: int
+    batch: int
+    horizon: int
+    mode: int
+    calibrated: int
+    cast: int
+    bad: float
+
+    @staticmethod
+    def drawn(seed: int) -> Combination:
+        """Return the combination of this number."""
+        draw = random.Random(seed)
+        return Combination(
+            seed=seed,
+            slots={slot: draw.choice(names) for slot, names in CHOICES.items()},
+            rails=draw.randint(0, 3),
+            batch=draw.randint(1, 3),
+            horizon=draw.randint(1, 6),
+            mode=draw.choice((1, 2)),
+            calibrated=draw.randint(1, 8),
+            cast=draw.choice((-1, -1, draw.randrange(len(CAST)))),
+            bad=draw.choice((0.0, 0.0, 0.0, float("nan"), float("inf"), 1e30)),
+        )
+
+
+CHOICES: dict[str, list[str]] = {
+    slot: [name for name in sorted(parts(slot)) if name not in SKIPPED]
+    for slot in ("perception", "world_model", "actor", "memory", "configurator")
+}
+
+
+def tried(what: Combination, ticks: int = 3) -> Counter[str]:
+    """Live a few ticks and return counts.
+
+    `refused`: nothing started, by name; else `lived`, with `ticks`, `commands` and `unvalidated`
+    ones (see `agent.redteam.harness.Watched`), `uncaught` exceptions, and `sent`: commands that
+    were no fallback.
+    """
+    torch.manual_seed(what.seed)
+    try:
+        found = combined(what)
+        mind = found.assemble({**_weights(found), **_margins(what)})
+        judge = found.assemble({**mind.tensors()}).guardrails
+        world = found.world(what.batch)
+    except HousecatError:
+        return Counter(refused=1)
+    try:
+        watch = Watch(mind, world, judge)
+        if what.bad:
+            watch.bends = {"actor": lambda plan: _spoilt(plan, what.bad)}
+        lived = watch.live(range(what.seed, what.seed + what.batch), ticks, 1 if what.bad else None)
+    except HousecatError:
+        return Counter(refused=1)
+    finally:
+        world.close()
+    return Counter(
+        lived=1,
+        ticks=lived.ticks,
+        commands=lived.ticks * what.batch,
+        unvalidated=lived.unvalidated,
+        uncaught=len(lived.uncaught),
+        sent=sum(r != 2 for r in lived.rulings),
+    )
+
+
+def combined(what: Combination) -> Blueprint:
+    """Return the agent's blueprint. Raises HousecatError if its parts do not go together."""
+    draw = random.Random(what.seed + 1)
+    raw = base()
+    for slot, name in what.slots.items():
+        known = resolve(slot, name).Config.model_fields
+        raw[slot] = {"use": name, **{k: v for k, v in SMALL.items() if k in known}}
+    raw["configurator"] |= {"mode": what.mode, "horizon": what.horizon}
+    raw["readouts"] |= {"width": 8}
+    raw["terms"] = [
+        {"use": "distance", "quantity": "fingertip"}, {"use": "effort", "weight": 0.02}
+    ]  # fmt: skip
+    raw["latent"], raw["seed"] = draw.choice((4, 8)), what.seed % 1000
+    raw["gate"] = {"fallback": [draw.uniform(-3, 3), draw.uniform(-3, 3)]}
+    raw["guardrails"] = []
+    for index in range(what.rails):
+        side, limit = draw.choice(("at_least", "at_most")), draw.uniform(-1.5, 1.5)
+        raw["guardrails"].append({
+            "use": side, "name": f"rail{index}", "quantity": draw.choice(QUANTITIES),
+            "limit": limit,
+        })  # fmt: skip
+    found = blueprint(schema.validate(schema.AgentConfig, raw, "combination"))
+    if what.cast < 0:
+        return found
+    return turned(found, CAST[what.cast], found.config.guardrails)
+
+
+def _weights(found: Blueprint) -> dict[str, Any]:
+    made, generator = found.assemble(), torch.Generator().manual_seed(found.config.seed)
+    for part in made.trainable().values():
+        honest = getattr(part, "honest", part)
+        if isinstance(honest, nn.Module):
+            stir(honest, generator)
+    return made.tensors()
+
+
+def _margins(what: Combination) -> dict[str, Any]:
+    generator = torch.Generator().manual_seed(what.seed)
+    shape = what.rails, what.calibrated
+    return {MARGINS: 0.3 * torch.rand(shape, generator=generator)} if what.rails else {}
+
+
+def _spoilt(plan: Any, bad: float) -> Any:
+    plan.actions.reshape(-1)[-1:] = bad
+    return plan
+
+
+def main() -> None:
+    """Try so many combinations and say what came of them."""
+    words = argparse.ArgumentParser()
+    words.add_argument("count", type=int)
+    words.add_argument("--json", type=Path)
+    options = words.parse_args()
+    torch.set_num_threads(1)
+    whole: Counter[str] = Counter()
+    begin = time.monotonic()
+    for seed in range(options.count):
+        came = tried(Combination.drawn(seed))
+        whole.update(came)
+        if came["unvalidated"] or came["uncaught"]:
+            print(seed, Combination.drawn(seed), dict(came))
+        if (seed + 1) % 500 == 0:
+            print(f"{seed + 1}: {dict(whole)}, {time.monotonic() - begin:.0f} s", flush=True)
+    print(f"{options.count}: {dict(whole)}, {time.monotonic() - begin:.0f} s")
+    told = {"combinations": figure(options.count)}
+    for name in ("refused", "lived", "ticks", "commands", "sent", "unvalidated", "uncaught"):
+        told[name] = figure(*count(whole[name], max(whole["commands"], options.count), "commands"))
+    if options.json is not None:
+        text = f"python -m tests.contract.combinations {options.count} --json {options.json}"
+        record = {"schema": SCHEMA, "command": text, "config_hash": None, "seeds": [0],
+                  "machine": machine(), "versions": versions(), "figures": told}  # fmt: skip
+        options.json.write_text(json.dumps(record, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
+
+
