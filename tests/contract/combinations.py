@@ -22,9 +22,9 @@ from agent.config import schema
 from agent.config.build import MARGINS, Blueprint, blueprint
 from agent.config.resolve import parts, resolve
 from agent.core.errors import HousecatError
+from agent.redteam.harness import Watch
 from agent.redteam.hostile import CAST
 from agent.redteam.modules import turned
-from agent.redteam.harness import Watch
 from agent.redteam.told import count
 from tests.contract.stand import base, stir
 
@@ -190,5 +190,3 @@ def main() -> None:
 
 if __name__ == "__main__":
     main()
-
-

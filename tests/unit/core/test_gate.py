@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from agent.core.errors import InputError
 from agent.core.gate import Gate
 from agent.core.guardrails import Guardrails
-from agent.core.messages import Action, Percept, Rollout, Ruling, Verdict
+from agent.core.messages import Action, Percept, Ruling, Verdict
 from agent.core.objective import GuardedObjective
 from tests.toys import ACTUATORS, Adding, Below, Free, Place, gate, percept, plan, steps
 
@@ -312,16 +312,19 @@ def test_a_plan_that_could_answer_otherwise_when_asked_again_is_vetoed() -> None
 
 
 def test_a_plan_edited_while_it_is_judged_goes_out_as_it_was_judged() -> None:
-    guard, posted = gate(), CALM.clone()
-    model = guard._objective._model
-    imagine = model.imagine
+    posted = CALM.clone()
 
-    def late(state: torch.Tensor, actions: torch.Tensor) -> Rollout:
-        rollout = imagine(state, actions)
-        posted.fill_(9.0)
-        return rollout
+    class Editing(Adding):
+        """A world model that spoils the posted plan once it has imagined it."""
 
-    model.imagine = late  # type: ignore[method-assign]
+        def imagine(self, *given: Any, **more: Any) -> Any:
+            made = super().imagine(*given, **more)
+            posted.fill_(9.0)
+            return made
+
+    rails = Guardrails((Below(),), Place())
+    objective = GuardedObjective(Editing(), Free(), rails)  # type: ignore[arg-type]
+    guard = Gate(rails, objective, ACTUATORS, torch.zeros(2))
     verdict, action = guard.rule(percept((0.0, 0.0)), plan(posted))
     assert ruled(verdict) == [Ruling.ALLOWED]
     assert torch.equal(action.command, CALM[:, 0])

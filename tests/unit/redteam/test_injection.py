@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,14 +11,14 @@ import torch
 
 from agent.config import schema
 from agent.config.build import Blueprint, blueprint
-from agent.core.messages import Action, Percept
+from agent.core.loop import Tick
+from agent.core.messages import Action, Percept, Verdict
 from agent.redteam import modules
 from agent.redteam.faults import Fault, faults
-from agent.redteam.harness import Watch, watched
+from agent.redteam.harness import Watch, Watched, watched
 from agent.redteam.hostile import LyingMemory, SteeringModel
 from agent.redteam.hostile_actors import EditingActor, FickleActor, LyingActor
 from agent.redteam.injection import figures, inject
-from agent.redteam.vectors_runtime import through
 from tests.tiny import REACH, TINY
 
 SMALL = ["actor.samples=4", "actor.elites=2", "actor.iterations=1", "gate.deadline_ms=5000"]
@@ -67,33 +68,48 @@ def test_faults_end_in_the_fallback_at_once(watch: Watch) -> None:
     assert any("physics became unstable" in f for f in by_name["physics unstable at tick 1"].flags)
 
 
-def test_a_gate_that_lets_everything_out_is_seen(watch: Watch) -> None:
-    def wild(percept: Any, plan: Any, fault: str = "") -> Any:
-        verdict, action = through(None, percept, plan)
-        return verdict, Action(torch.full_like(action.command, 2.0))
+def altered(watch: Watch, change: Callable[[Mapping[type, Any]], Mapping[type, Any]]) -> Watched:
+    """Return what the watch says of ticks whose messages were altered on their way to it."""
+    real = watch.agent.tick
 
-    watch.agent.gate.rule = wild  # type: ignore[method-assign]
-    assert watch.live([900_000], 4).unvalidated == 4
+    def tick(seen: Any) -> Tick:
+        honest = real(seen)
+        return replace(honest, messages={**honest.messages, **change(honest.messages)})
+
+    watch.agent.tick = tick  # type: ignore[method-assign]
+    return watch.live([900_000], 3)
+
+
+@pytest.mark.parametrize("share", [1e3, 0.5, torch.nan])
+def test_a_command_that_was_not_judged_is_seen(watch: Watch, share: float) -> None:
+    high = watch.agent.gate.fallback * 0 + 3.0
+    found = altered(watch, lambda told: {Action: Action((high * share)[None])})
+    assert found.unvalidated == 3
 
 
 def test_a_command_judged_for_another_state_is_seen(watch: Watch) -> None:
-    real = watch.agent.gate.rule
+    def moved(told: Mapping[type, Any]) -> Mapping[type, Any]:
+        seen, none = told[Percept], torch.zeros(1)
+        return {
+            Percept: replace(seen, latent=seen.latent + 1.0),
+            Verdict: replace(told[Verdict], ruling=none.long()),
+        }
 
-    def elsewhere(percept: Any, plan: Any, fault: str = "") -> Any:
-        none = torch.zeros(1)
-        moved = Percept(percept.latent + 1.0, none, none)
-        return real(moved, plan, fault)
+    assert altered(watch, moved).unvalidated == 3
 
-    watch.agent.gate.rule = elsewhere  # type: ignore[method-assign]
-    found = watch.live([900_000], 3)
+
+def test_a_plan_that_breaks_a_guardrail_is_seen_when_it_is_allowed(watch: Watch) -> None:
+    watch._judge.evaluate = lambda rollout: torch.ones(1, rollout.actions.shape[1], 3, 12)  # type: ignore[method-assign]
+    none = torch.zeros(1).long()
+    found = altered(watch, lambda told: {Verdict: replace(told[Verdict], ruling=none)})
     assert found.unvalidated == 3
 
 
 def test_an_exception_out_of_the_loop_is_counted(watch: Watch) -> None:
-    def broken(*_: Any) -> Any:
+    def broken(_: Any) -> Any:
         raise RuntimeError("lost")
 
-    watch.agent.gate.rule = broken  # type: ignore[method-assign]
+    watch.agent.tick = broken  # type: ignore[method-assign]
     assert watch.live([900_000], 3).uncaught == ["RuntimeError: lost"]
 
 

@@ -1,0 +1,125 @@
+"""Do the tests of guardrails and gate notice when these are spoilt?
+
+`python -m tests.mutation --json FILE` puts small faults into copies of the files below, one at a
+time, and runs the tests beside them; a fault that no test notices has survived.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from tests.mutants import mutants
+
+ROOT = Path(__file__).resolve().parents[1]
+KERNEL = ("gate", "repair", "guardrails", "past", "objective")
+"""Files of agent/core that judge plans; each has unit tests of its name, and all run all of them."""
+STUB = """import pytest
+
+@pytest.fixture
+def mind(): pytest.skip("needs a training")
+
+tensors = weights = plans = trained = world = task = seen = mind
+"""
+"""Stands in for tests/conftest.py: what needs trained weights is left to the suite."""
+LIMIT_S = 120
+
+
+def targets() -> dict[str, list[str]]:
+    """Return which tests stand beside which file."""
+    kernel = [f"agent/core/{n}.py" for n in KERNEL if (ROOT / f"agent/core/{n}.py").is_file()]
+    units = [f"tests/unit/core/test_{n}.py" for n in KERNEL]
+    beside = [u for u in units if (ROOT / u).is_file()]
+    rails = sorted(p.relative_to(ROOT) for p in ROOT.glob("modules/cost/guardrails/[a-z]*.py"))
+    leaves = sorted(ROOT.glob("tests/unit/modules/test_guardrail*.py"))
+    leaf_tests = ["tests/unit/modules/test_leaves.py", *(str(p.relative_to(ROOT)) for p in leaves)]
+    found = {
+        name: sorted(beside, key=lambda u, n=name: Path(n).stem != Path(u).stem[5:])
+        for name in kernel
+    }
+    return found | {str(p): leaf_tests[::-1] for p in rails}
+
+
+def survives(folder: Path, tests: list[str]) -> bool:
+    """Say whether the tests pass in `folder`, in a process of their own that has torch already."""
+    child = os.fork()
+    if child == 0:
+        signal.alarm(LIMIT_S)
+        silence = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(silence, 1)
+        os.dup2(silence, 2)
+        os.chdir(folder)
+        sys.path[0] = str(folder)
+        sys.dont_write_bytecode = True
+        import pytest
+
+        os._exit(int(pytest.main(["-x", "-q", "-p", "no:cacheprovider", *tests])))
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+def copied(folder: Path) -> None:
+    """Copy what the tests import into a folder."""
+    for name in ("agent", "modules", "worlds", "tests", "configs"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "pyproject.toml", folder)
+    (folder / "tests" / "conftest.py").write_text(STUB, encoding="utf-8")
+
+
+def main() -> int:
+    """Try every mutant and say which survived; returns 1 if the tests fail without any."""
+    words = argparse.ArgumentParser()
+    words.add_argument("files", nargs="*", default=list(targets()))
+    words.add_argument("--every", type=int, default=1, help="try only each Nth mutant")
+    words.add_argument("--json", type=Path)
+    options = words.parse_args()
+    import hypothesis  # noqa: F401 - what every child needs is loaded once, before it forks
+    import pydantic  # noqa: F401
+    import pytest  # noqa: F401
+    import torch
+
+    torch.set_num_threads(1)
+    killed, tried, begin = 0, 0, time.monotonic()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        copied(folder)
+        for file in options.files:
+            path, tests = folder / file, targets()[file]
+            source = path.read_text(encoding="utf-8")
+            if not survives(folder, tests):
+                print(f"{file}: its tests fail before anything was changed")
+                return 1
+            for index, (what, changed) in enumerate(mutants(source)):
+                if index % options.every:
+                    continue
+                path.write_text(changed, encoding="utf-8")
+                alive = survives(folder, tests)
+                tried, killed = tried + 1, killed + (not alive)
+                if alive:
+                    print(f"survived: {file} {what}", flush=True)
+            path.write_text(source, encoding="utf-8")
+            print(f"{file}: {killed} of {tried} killed, {time.monotonic() - begin:.0f} s")
+    if options.json is not None:
+        _record(options.json, killed, tried)
+    return 0
+
+
+def _record(path: Path, killed: int, tried: int) -> None:
+    from agent.cli.common import SCHEMA, figure, machine, versions
+    from agent.evaluate.statistics import proportion
+
+    told = {"mutants": figure(tried), "killed": figure(*proportion(killed, tried), tried, "share")}
+    record = {"schema": SCHEMA, "command": f"python -m tests.mutation --json {path}",
+              "config_hash": None, "seeds": [0], "machine": machine(), "versions": versions(),
+              "figures": told}  # fmt: skip
+    path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
