@@ -84,7 +84,7 @@ def altered(watch: Watch, change: Callable[[Mapping[type, Any]], Mapping[type, A
 def test_a_command_that_was_not_judged_is_seen(watch: Watch, share: float) -> None:
     high = watch.agent.gate.fallback * 0 + 3.0
     found = altered(watch, lambda told: {Action: Action((high * share)[None])})
-    assert found.unvalidated == 3
+    assert found.unvalidated == found.ticks > 0
 
 
 def test_a_command_judged_for_another_state_is_seen(watch: Watch) -> None:
