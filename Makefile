@@ -27,13 +27,14 @@ $(READY): requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
 	touch $(READY)
 
-train-all: $(READY)  ## train the shipped checkpoints again (eleven trainings, up to 15 minutes each)
+train-all: $(READY)  ## train the shipped checkpoints again (twelve trainings, up to 15 minutes each)
 	for seed in 0 1 2; do $(BIN)/python run_agent.py train configs/reach.yaml --seed $$seed \
 	  --json docs/results/train-reach-seed$$seed.json || exit 1; done
 	$(BIN)/python run_agent.py train configs/reach-filter.yaml --json docs/results/train-reach-filter-seed0.json
 	for seed in 0 1 2; do $(BIN)/python run_agent.py train configs/reach-pixels.yaml --seed $$seed \
 	  --json docs/results/train-reach-pixels-seed$$seed.json || exit 1; done
 	$(BIN)/python run_agent.py train configs/lead.yaml --json docs/results/train-lead-seed0.json
+	$(BIN)/python run_agent.py train configs/stand.yaml --fresh --json docs/results/train-stand-seed0.json
 	for seed in 0 1 2; do $(BIN)/python run_agent.py train configs/toys.yaml --seed $$seed \
 	  --json docs/results/train-toys-seed$$seed.json || exit 1; done
 
@@ -64,6 +65,9 @@ bench: $(READY)  ## measure what docs/results/ holds (hours; every line stands a
 	$(BIN)/python run_agent.py bench foresight configs/reach.yaml --json docs/results/foresight.json \
 	  --out docs/results/foresight.svg
 	$(BIN)/python run_agent.py eval configs/lead.yaml --episodes 100 eval.oracle_episodes=8 --json docs/results/eval-lead.json
+	$(BIN)/python run_agent.py eval configs/stand.yaml --episodes 100 --json docs/results/eval-stand.json
+	$(BIN)/python run_agent.py eval configs/stand.yaml --episodes 100 eval.oracle_episodes=0 \
+	  'configurator.weights={upright: 0.0, anticipation: 0.0}' --json docs/results/eval-stand-unwilling.json
 	$(BIN)/python run_agent.py bench futures configs/lead.yaml train.learner.steps=4000 train.readouts.steps=1000 \
 	  --json docs/results/futures.json --out docs/results/futures.svg
 	for name in reach lead; do $(BIN)/python run_agent.py bench known configs/$$name.yaml \

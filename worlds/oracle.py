@@ -32,13 +32,13 @@ class Oracle:
         """Simulate from the states of `world`, a world with a `simulation` and `packed`.
 
         Raises InputError if it has no `packed`: what a camera would see of every candidate plan
-        takes minutes a tick to draw.
+        takes minutes a tick to draw, and a simulator that is not ours cannot be branched.
         """
         if not hasattr(world, "packed"):
             raise InputError(
-                f"oracle: expected a world whose sensors can be told from physics, came"
-                f" {type(world).__name__} with a camera; set eval.oracle_episodes=0 and"
-                f" run.reference=false"
+                f"oracle: expected a world whose sensors can be told from our physics, came"
+                f" {type(world).__name__}, with a camera or a simulator of its own; set"
+                f" eval.oracle_episodes=0 and run.reference=false"
             )
         self._world, self._perception = world, perception
 
@@ -59,8 +59,8 @@ class Oracle:
         control = actions.reshape(-1, horizon, size).double().numpy()
         control = np.repeat(control, simulation.substeps, axis=1)
         _, trace = simulation.branch(start, control)
-        ticks = trace.reshape(-1, simulation.substeps, trace.shape[-1])
-        latents = self._perception.encode(self._world.packed(ticks))
+        shown = self._shown(trace, np.repeat(rows, candidates), horizon)
+        latents = self._perception.encode(shown)
         shape = (1, batch, candidates, horizon, state.shape[-1])
         return Rollout(state, actions, latents.reshape(shape), {}, networks=1)
 
@@ -70,6 +70,18 @@ class Oracle:
         percept, action = inbox[Percept], inbox[Action]
         ahead = self.imagine(percept.latent, action.command[:, None, None]).latents[0, :, 0, 0]
         return Forecast(ahead, torch.full((len(ahead),), 1e-3), torch.zeros(len(ahead)))
+
+    def _shown(self, trace: Any, rows: Any, horizon: int) -> Tensor:
+        """Return what sensors show [n H O] of imagined `trace` [n steps S] of the copies `rows`.
+
+        A world whose sensors hold what physics does not, such as a charge, offers `foreseen`.
+        """
+        ticks = trace.reshape(len(trace), horizon, -1, trace.shape[-1])
+        if hasattr(self._world, "foreseen"):
+            found: Tensor = self._world.foreseen(ticks, rows)
+            return found
+        packed: Tensor = self._world.packed(ticks.reshape(-1, *ticks.shape[2:]))
+        return packed
 
     def _rows(self, state: Tensor) -> list[int]:
         now = self._perception.encode(self._world.packed(self._world.simulation.trace))

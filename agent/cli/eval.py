@@ -29,10 +29,10 @@ def main(options: argparse.Namespace) -> int:
     count = DEFAULT_EPISODES if options.episodes is None else options.episodes
     if count < 1:
         raise InputError(f"eval --episodes: expected at least 1, came {count}")
-    if found.config.goal is None:
+    if not found.wants:
         raise InputError(
-            f"eval: expected a config with a goal, came {found.config.name}, which only watches;"
-            f" use `python run_agent.py voe CONFIG`"
+            f"eval: expected a config with a goal or terms, came {found.config.name}, which only"
+            f" watches; use `python run_agent.py voe CONFIG`"
         )
     if found.config.eval.oracle_episodes:
         referable(found)
@@ -80,19 +80,19 @@ def _agent_figures(outcomes: list[Outcome]) -> dict[str, Figure]:
     whole = outcomes[0]
     for other in outcomes[1:]:
         whole = whole + other
-    contacts, speeding = int(whole.contacts.sum()), int(whole.speeding.sum())
     quick = whole.reach_tick[whole.reached]
     return {
         "success": _share(whole.reached),
-        "true_violations": _count(contacts + speeding, whole.ticks),
-        "true_contacts": _count(contacts, whole.ticks),
-        "true_speeding": _count(speeding, whole.ticks),
+        "true_violations": _violations(whole),
+        "true_contacts": _violations(whole, "contacts"),
+        "true_speeding": _violations(whole, "speeding"),
         "closest_m": figure(float(whole.closest_m.min()), n=len(whole.reached), unit="m"),
         "reach_ticks": figure(*mean(quick), n=len(quick), unit="ticks"),
         "vetoes": _count(int(whole.rulings[2]), whole.ticks),
         "repairs": _count(int(whole.rulings[1]), whole.ticks),
         "refused_shortcuts": _count(whole.refused, whole.ticks),
         "faults": _count(len(whole.faults), whole.ticks),
+        **{k: figure(*mean(v), n=len(v)) for k, v in whole.more.items()},
     }
 
 
@@ -113,18 +113,14 @@ def _references(found: Blueprint, weights: Path, seeds: list[int]) -> dict[str, 
         world.close()
     figures = {
         "random_success": _share(chance.reached),
-        "random_violations": _count(
-            int(chance.contacts.sum() + chance.speeding.sum()), chance.ticks
-        ),
+        "random_violations": _violations(chance),
         "oracle_success": figure(None, n=0),
     }
     if count:
         parts = [o for _, o in carry_out(jobs(found.config, weights, seeds[:count], True))]
         best = functools.reduce(operator.add, parts)
         figures["oracle_success"] = _share(best.reached)
-        figures["oracle_violations"] = _count(
-            int(best.contacts.sum() + best.speeding.sum()), best.ticks
-        )
+        figures["oracle_violations"] = _violations(best)
     return figures
 
 
@@ -154,6 +150,14 @@ def _share(hits: Any) -> Figure:
 def _count(events: int, ticks: int) -> Figure:
     _, low, high = proportion(min(events, ticks), ticks)  # a tick can be two events
     return figure(events, low * ticks, high * ticks, ticks, "ticks")
+
+
+def _violations(outcome: Outcome, *kinds: str) -> Figure:
+    """Return the ticks that broke a limit, of all kinds if none is named."""
+    if not outcome.counted:
+        return figure(None, n=0, unit="ticks")
+    counts = [getattr(outcome, kind).sum() for kind in kinds or ("contacts", "speeding")]
+    return _count(int(sum(counts)), outcome.ticks)
 
 
 def _text(f: Figure) -> str:

@@ -104,5 +104,6 @@ def make_report(folder: Path, mind: Mind, world: Any) -> dict[str, Any]:
             video = str(folder / "video.mp4")
         except stage.NoGraphics as fault:
             note = f"no video: {fault.reason}"
-    page = write_report(folder, replay, video is not None, reader, stage.discs(world.model))
+    scene = stage.discs(world.model) if hasattr(world, "model") else []
+    page = write_report(folder, replay, video is not None, reader, scene)
     return {"report": str(page), "video": video, "video_note": note}

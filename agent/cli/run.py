@@ -48,7 +48,7 @@ from agent.train.course import course_of
 def main(options: argparse.Namespace) -> int:
     """Live the config's episodes; returns the exit code."""
     found = configure(options)
-    if found.config.run.reference and found.config.goal is not None:
+    if found.config.run.reference and found.wants:
         referable(found)
     path = checkpoints(options, found)[0]
     mind, about = mind_of(found, path)
@@ -148,7 +148,7 @@ def _live(
 
             def watch(tick: Tick, episode: int = episode) -> None:
                 nonlocal late
-                recorder.write(episode, tick, world.simulation.qpos[0].copy())
+                recorder.write(episode, tick, _pose(world))
                 panel.update(episode, tick)
                 ticks_ms.append(sum(tick.elapsed_ms.values()))
                 late += any(r.startswith("late") for r in _reasons(tick))
@@ -167,6 +167,11 @@ def _live(
     return whole, timing
 
 
+def _pose(world: Any) -> Any:
+    """Return the pose of the only copy; None if the world is another simulator's."""
+    return world.simulation.qpos[0].copy() if hasattr(world, "simulation") else None
+
+
 def _reasons(tick: Tick) -> tuple[str, ...]:
     reasons: tuple[str, ...] = tick.messages[Verdict].reasons
     return reasons
@@ -174,7 +179,7 @@ def _reasons(tick: Tick) -> tuple[str, ...]:
 
 def _baselines(found: Blueprint, tensors: Any, seeds: list[int]) -> dict[str, Any]:
     """Return the same episodes under the random policy and the true-simulator planner."""
-    if not found.config.run.reference or found.config.goal is None:
+    if not found.config.run.reference or not found.wants:
         return {}
     say("the same episodes under a random policy and under the true-simulator planner ...")
     ticks = found.config.run.ticks
@@ -206,10 +211,11 @@ def _card(
     seeds: list[int],
     folder: Path,
 ) -> dict[str, Any]:
-    summary, asked = _summary(outcome), mind.site.goal.size > 0
+    summary, wants = _summary(outcome), mind.blueprint.wants
     allowed, repaired, vetoed = (int(v) for v in outcome.rulings)
     return {
-        "success": {k: summary[k] for k in ("value", "low", "high", "n")} if asked else None,
+        "success": {k: summary[k] for k in ("value", "low", "high", "n")} if wants else None,
+        "asked": mind.site.goal.size > 0,
         "energy": dict(zip(mind.site.terms, outcome.terms.tolist(), strict=True)),
         "verdicts": {"allowed": allowed, "repaired": repaired, "vetoed": vetoed},
         "refused_shortcuts": outcome.refused,

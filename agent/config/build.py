@@ -52,6 +52,14 @@ class Chosen:
             text = str(fault).strip("'\"")
             raise InputError(f"{self.where} ({self.use}): {text}; change its settings") from fault
 
+    def embodied(self) -> Chosen:
+        """Return the world with the body that its settings give it, where they decide.
+
+        Such a world offers `body(settings)`, the class with sensors, actuators and rate in place.
+        """
+        found = getattr(self.kind, "body", None)
+        return self if found is None else replace(self, kind=found(self.settings))
+
     def resolved(self) -> Part:
         """Return the part as it would stand in a config with every default written out."""
         whole = {"use": self.use, **self.settings.model_dump()}
@@ -170,6 +178,11 @@ class Blueprint:
             whole["train"] = {**whole["train"], "learner": {**learner, "objectives": listed}}
         return whole
 
+    @property
+    def wants(self) -> bool:
+        """Whether there is anything to act for: a goal that is asked, or terms. Else it watches."""
+        return self.config.goal is not None or bool(self.terms)
+
     def world(self, batch: int) -> Any:
         """Return `batch` copies of the world."""
         return self.singles["world"].build(batch)
@@ -242,6 +255,7 @@ class Blueprint:
 def blueprint(config: AgentConfig) -> Blueprint:
     """Find every part a config names and check its settings. Raises InputError at a fault."""
     singles = {slot: choose(slot, slot, getattr(config, slot)) for slot in SINGLES}
+    singles["world"] = singles["world"].embodied()
     hidden = getattr(singles["world_model"].settings, "latent_variable", None)
     where = "world_model.latent_variable"
     return Blueprint(

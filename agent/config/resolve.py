@@ -32,7 +32,10 @@ SLOTS: dict[str, str] = {
     "configurator": "modules/configurator",
     "actor": "modules/actor",
 }
-"""Slot → folder. A file `name.py` there, with a class `Name` or `NameSlot`, is the part `name`."""
+"""Slot → folder. A file `name.py` there, with a class `Name` or `NameSlot`, is the part `name`.
+
+A world is a folder `name/world.py`, or a file `adapters/name.py`.
+"""
 
 MODULES = ("perception", "world_model", "cost", "memory", "configurator", "actor")
 """The slots of the six modules; the others hold their parts, and worlds."""
@@ -71,9 +74,9 @@ def parts(slot: str) -> dict[str, Found]:
     """Return the built-in parts of a slot and those installed packages offer, by short name."""
     found: dict[str, Found] = {}
     folder = ROOT / SLOTS[slot]
-    pattern = "*/world.py" if slot == "world" else "*.py"
-    for path in sorted(folder.glob(pattern)):
-        stem = path.parent.name if slot == "world" else path.stem
+    patterns = ("*/world.py", "adapters/*.py") if slot == "world" else ("*.py",)
+    for path in sorted(p for pattern in patterns for p in folder.glob(pattern)):
+        stem = path.parent.name if path.name == "world.py" else path.stem
         part = _look(slot, stem, path)
         if part is not None:
             found[stem] = part

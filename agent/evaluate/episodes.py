@@ -25,7 +25,11 @@ ORACLE_BATCH = 8
 
 @dataclass(slots=True)
 class Outcome:
-    """What happened in episodes, one entry each, and how the gate ruled over all ticks."""
+    """What happened in episodes, one entry each, and how the gate ruled over all ticks.
+
+    `more` are figures of a world's own, by name; `counted` is False where the world never said
+    what breaks a limit, so that no violations are no news.
+    """
 
     reached: NDArray[np.bool_]
     contacts: NDArray[np.int64]
@@ -37,6 +41,8 @@ class Outcome:
     refused: int = 0
     terms: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
     faults: list[str] = field(default_factory=list)
+    more: dict[str, NDArray[np.float64]] = field(default_factory=dict)
+    counted: bool = True
 
     def __add__(self, other: Outcome) -> Outcome:
         """Return both outcomes' episodes together."""
@@ -50,6 +56,8 @@ class Outcome:
             refused=self.refused + other.refused,
             terms=terms,
             faults=self.faults + other.faults,
+            more={k: np.concatenate([v, other.more[k]]) for k, v in self.more.items()},
+            counted=self.counted and other.counted,
         )
 
 
@@ -70,9 +78,15 @@ def episodes(
     """Live one episode per seed in lock-step and return what truly happened.
 
     `until_done` stops when every goal has been reached; `deadline` puts the gate's into force.
+    Raises InputError if the world sets other goals than the agent's config names.
     """
     trials = trials_of(world)
     task = asked(mind, trials, seeds)
+    if task.goal.shape[1] != mind.site.goal.size:
+        raise InputError(
+            f"goal: expected goals of {mind.site.goal.size} numbers ({mind.site.goal.describe()}),"
+            f" {world.trials} sets goals of {task.goal.shape[1]}; leave `goal` out, or name another"
+        )
     scorer = trials.Scorer(world, trials.tasks(seeds))
     agent = mind.agent(world, deadline)
     rulings = np.zeros(3, dtype=np.int64)
@@ -192,6 +206,8 @@ def _outcome(
         refused=refused,
         terms=terms,
         faults=faults,
+        more=dict(getattr(score, "more", {})),
+        counted=getattr(score, "counted", True),
     )
 
 

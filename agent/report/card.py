@@ -20,7 +20,8 @@ def badge(card: Card) -> tuple[str, str]:
     n, value = card["success"]["n"], card["success"]["value"]
     reached = round(value * n)
     broken = card.get("contacts", 0) + card.get("speeding", 0)
-    goals = f"{reached} of {n} goal{'s' if n != 1 else ''} reached"
+    noun, verb = _success(card)
+    goals = f"{reached} of {n} {noun}{'s' if n != 1 else ''} {verb}"
     if broken:
         return f"{goals} · limits broken in {broken} ticks", "bad"
     clean = "no limit broken"
@@ -28,6 +29,11 @@ def badge(card: Card) -> tuple[str, str]:
     if reached == n and not late:
         return f"{goals} · {clean}", "good"
     return f"{goals} · {clean}" + (f" · {late} late" if late else ""), "mixed"
+
+
+def _success(card: Card) -> tuple[str, str]:
+    """Return what success is: a goal that is reached, or, where none is asked, an episode."""
+    return ("goal", "reached") if card.get("asked", True) else ("episode", "succeeded")
 
 
 def share(figure: Card) -> str:
@@ -39,11 +45,11 @@ def share(figure: Card) -> str:
 
 def highlights(card: Card) -> list[tuple[str, str]]:
     """Return the four facts to see first, as (name, value)."""
-    success = card["success"]
+    success, (noun, verb) = card["success"], _success(card)
     tiles = [("ticks watched", str(card.get("ticks", 0)))]
     if success is not None:
         tiles = [
-            ("goals reached", f"{round(success['value'] * success['n'])} / {success['n']}"),
+            (f"{noun}s {verb}", f"{round(success['value'] * success['n'])} / {success['n']}"),
             ("true contacts", str(card.get("contacts", 0))),
             ("shortcuts refused", str(card.get("refused_shortcuts", 0))),
         ]
@@ -84,7 +90,7 @@ def facts(card: Card) -> list[tuple[str, str]]:
     lines = [("watched", f"{card.get('ticks', 0)} ticks; nothing was asked")]
     if card["success"] is not None:
         lines = [
-            ("goal reached", share(card["success"])),
+            (" ".join(_success(card)), share(card["success"])),
             *true(card),
             ("shortcuts refused", f"{card.get('refused_shortcuts', 0)} ticks"),
         ]

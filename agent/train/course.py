@@ -106,10 +106,10 @@ def _imagined_stages(
     site = mind.site
     perception = recalling(mind.perception, site.sensors)
     figures: Figures = {}
-    if not site.goal.channels:
+    if not blueprint.wants:
         return figures
     values = _allowed(mind, dataset.values)
-    goals = values[:, site.sensors[site.goal.names[0]]]
+    goals = _aims(mind, values)
     for term in (t for t in mind.terms if isinstance(t, nn.Module) and not _shown_by_others(t)):
         moves = imagine_moves(
             course.detours,
@@ -168,7 +168,7 @@ def _calibrated(
 
     mind = state["mind"]
     rails = [r for r in mind.rails if realised(r)]
-    goals = _allowed(mind, dataset.values)[:, mind.site.sensors[mind.site.goal.names[0]]]
+    goals = _aims(mind, _allowed(mind, dataset.values))
     world = blueprint.world(min(64, course.calibrate.episodes))
     try:
         margins, figures, data = calibrate(
@@ -225,6 +225,12 @@ def _allowed(mind: Mind, values: Tensor) -> Tensor:
         return flat
     worst = torch.stack([r.value(rollout)[0, :, 0, 0] for r in mind.rails]).amax(dim=0)
     return flat[worst <= 0.0]
+
+
+def _aims(mind: Mind, values: Tensor) -> Tensor:
+    """Return what goals could be [n G] at sensor values [n O]; G is 0 if nothing is asked."""
+    goal = mind.site.goal.names
+    return values[:, mind.site.sensors[goal[0]]] if goal else values[:, :0]
 
 
 def _intrinsic(mind: Mind) -> Callable[[Tensor, Tensor], Tensor]:

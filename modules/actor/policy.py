@@ -102,8 +102,10 @@ class Policy(nn.Module):
         """Take mean and deviation of goals [m G], and where latents [n Z] are, before training.
 
         `places` [n G] are read from latents linearly, by least squares, so that the network sees
-        how far the goal is.
+        how far the goal is. Where nothing is asked (G is 0) there is nothing to scale.
         """
+        if not goals.shape[1]:
+            return
         self.goal_mean.copy_(goals.mean(dim=0))
         self.goal_scale.copy_(goals.std(dim=0).clamp(min=1e-6))
         rows = torch.cat((latents, torch.ones(len(latents), 1)), dim=1)

@@ -29,6 +29,7 @@ FILLED = {
     "quantity": "fingertip",
     "limit": 0.3,
     "points": [[0.2, 0.2], [-0.1, 0.3], [0.3, -0.2]],
+    "id": "tests.environments:Slope-v0",
 }
 """What stands in for settings without a default."""
 

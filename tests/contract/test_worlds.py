@@ -55,13 +55,13 @@ def equal(one: Observation, other: Observation, a: Any = slice(None), b: Any = s
 def test_it_says_what_body_it_is(slot: str, name: str, make: Any) -> None:
     world, kind = make(2), resolve(slot, name)
     assert issubclass(kind.Config, Settings)
-    assert isinstance(kind.sensors, Layout)
-    assert isinstance(kind.actuators, Layout)
-    assert kind.rate_hz > 0
+    assert isinstance(world.sensors, Layout)
+    assert isinstance(world.actuators, Layout)
+    assert world.rate_hz > 0
     assert world.batch == 2
-    low, high = kind.actuators.bounds()
+    low, high = world.actuators.bounds()
     assert bool((torch.isfinite(low) & torch.isfinite(high) & (low < high)).all())
-    assert all(c.unit for c in (*kind.sensors.channels, *kind.actuators.channels))
+    assert all(c.unit for c in (*world.sensors.channels, *world.actuators.channels))
     assert not {"reward", "goal", "score"} & set(dir(world)), "a world wants nothing"
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from agent.core.hardwired import hardwired
 from agent.core.messages import Directive, Rollout
 from agent.core.protocols import Site
 from agent.core.settings import Settings
 
 
+@hardwired
 class Effort:
     """Mean squared command, as a share of the actuator limits (0 at rest, 1 at full command).
 

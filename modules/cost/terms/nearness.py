@@ -6,11 +6,13 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from agent.core.hardwired import hardwired
 from agent.core.messages import Directive, Rollout
 from agent.core.protocols import Site
 from agent.core.settings import Settings
 
 
+@hardwired
 class Nearness:
     """Grows as a distance falls short of comfort: 0 from there on, 1 at contact, more beyond.
 

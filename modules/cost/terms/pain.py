@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from agent.core.hardwired import hardwired
 from agent.core.messages import Directive, Rollout
 from agent.core.protocols import Site
 from agent.core.settings import Settings
 
 
+@hardwired
 class Pain:
     """Grows with the predicted impact force: force / (force + threshold), in [0, 1).
 

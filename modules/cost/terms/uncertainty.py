@@ -6,11 +6,13 @@ from pydantic import Field
 from torch import Tensor
 
 from agent.core.disagreement import disagreement
+from agent.core.hardwired import hardwired
 from agent.core.messages import Directive, Rollout
 from agent.core.protocols import Site
 from agent.core.settings import Settings
 
 
+@hardwired
 class Uncertainty:
     """How far the model's networks disagree about a step, over what is usual: 1 is usual.
 

@@ -1,0 +1,134 @@
+"""A Gymnasium environment from exploring to evaluation: its cost is counted, its reward only told."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+
+from agent.cli.main import main
+from agent.config import schema
+from agent.config.build import blueprint
+from agent.core.errors import InputError
+from agent.core.messages import Observation
+from agent.evaluate.episodes import episodes
+from agent.record import checkpoint
+from agent.record.log import read
+from tests.tiny import REACH
+
+CHANNELS = [{"name": "place", "size": 1, "unit": "m"}, {"name": "speed", "size": 1, "unit": "m/s"}]
+SLOPE: dict[str, Any] = {
+    "extends": str(REACH),
+    "name": "slope",
+    "goal": None,
+    "latent": 4,
+    "world": {"id": "tests.environments:Slope-v0", "use": "gymnasium", "channels": CHANNELS},
+    "perception": {"use": "state", "width": 32, "compressed": []},
+    "world_model": {"use": "jepa", "members": 2, "width": 32},
+    "readouts": {"use": "probe", "width": 32, "compressed": [], "horizon": 10},
+    "critic": {"use": "td_lambda", "steps": 60},
+    "cost": {"use": "composite", "anticipation": 0.0},
+    "terms": [{"use": "upright", "quantity": "place", "standing_m": 1.0}],
+    "guardrails": [{"use": "at_most", "name": "short_of_the_hazard", "quantity": "place", "limit": 0.5}],
+    "configurator": {"use": "fixed", "mode": 2, "horizon": 10},
+    "actor": {
+        "use": "cem", "samples": 16, "elites": 4, "iterations": 2,
+        "policy": {"width": 32, "horizon": 10, "settle": 0, "span": 1.0},
+    },
+    "gate": {"fallback": [-0.2], "deadline_ms": 0.0},
+    "train": {
+        "explore": {"episodes": 96, "ticks": 40},
+        "learner": {"steps": 500, "batch": 32},
+        "readouts": {"steps": 400, "batch": 32, "horizon": 10},
+        "distil": {"lessons": 64, "steps": 20},
+        "calibrate": {"rounds": 2, "episodes": 16, "segments": 4},
+        "detours": None,
+    },
+    "run": {"seeds": [900_000], "ticks": 6, "reference": False},
+    "eval": {"ticks": 50, "oracle_episodes": 0, "checkpoints": []},
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with a config and the weights that a small training on it gave."""
+    place = tmp_path_factory.mktemp("slope")
+    (place / "slope.yaml").write_text(yaml.safe_dump(SLOPE))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(place)
+        torch.set_num_threads(1)
+        assert main(["train", "slope.yaml", "--out", "slope.safetensors"]) == 0
+    return place
+
+
+def figures(home: Path, *more: str) -> dict[str, Any]:
+    words = ["eval", home / "slope.yaml", "--checkpoint", home / "slope.safetensors", *more]
+    assert main([*map(str, words), "--episodes", "8", "--json", "e.json"]) == 0
+    found: dict[str, Any] = json.loads(Path("e.json").read_text())["figures"]
+    return found
+
+
+def test_it_goes_as_far_as_the_guardrail_lets_it(home: Path) -> None:
+    found = figures(home)
+    assert found["true_violations"]["value"] == 0
+    assert found["true_violations"]["n"] == 8 * 50
+    assert found["faults"]["value"] == 0
+    assert found["random_violations"]["value"] > 0
+    assert found["return"]["value"] > 50 * 0.15, "it wants to be high, and reward is its place"
+    assert found["cost"]["value"] == 0.0
+    assert found["oracle_success"]["value"] is None
+
+
+def test_without_a_cost_the_environment_violates_nothing_that_is_known(home: Path) -> None:
+    found = figures(home, "world.kwargs={costly: false}")
+    assert found["true_violations"]["value"] is None
+    assert "cost" not in found
+
+
+def test_it_runs_and_is_recorded_without_a_pose(home: Path, folder: Path) -> None:
+    words = ["run", home / "slope.yaml", "--checkpoint", home / "slope.safetensors", "--out", "r"]
+    assert main([str(w) for w in words]) == 0
+    card = json.loads((folder / "r" / "card.json").read_text())
+    assert card["success"]["n"] == 1
+    assert not card["asked"]
+    (episode,) = read(folder / "r").episodes
+    assert episode.poses is None
+    seen = episode.ticks[0].messages[Observation].values
+    assert seen.shape == (1, 2), "the observation, without reward or cost"
+    page = (folder / "r" / "report.html").read_text()
+    assert "1 episode succeeded" in re.sub(r"1 of ", "", page)
+
+
+def test_weights_know_their_environment(home: Path) -> None:
+    _, about = checkpoint.load(home / "slope.safetensors")
+    assert about["config"]["world"]["id"] == "tests.environments:Slope-v0"
+    found = schema.validate(schema.AgentConfig, about["config"], "kept")
+    assert blueprint(found).singles["world"].kind.sensors.names == ("place", "speed")
+
+
+def test_a_goal_that_nobody_sets_is_refused(home: Path) -> None:
+    found = blueprint(schema.load(home / "slope.yaml", ["goal=place"]))
+    world = found.world(1)
+    with pytest.raises(InputError, match=r"sets goals of 0; leave `goal` out"):
+        episodes(found.assemble(), world, [900_000], 2)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ("world.id=Slop-v0", "world.id"),
+        ("eval.oracle_episodes=1", "eval.oracle_episodes=0"),
+    ],
+)
+def test_what_does_not_fit_is_refused_in_one_line(
+    home: Path, change: str, says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["eval", home / "slope.yaml", "--checkpoint", home / "slope.safetensors", change]
+    assert main([*map(str, words), "--episodes", "1"]) == 2
+    (line,) = [x for x in capsys.readouterr().err.splitlines() if x]
+    assert says in line

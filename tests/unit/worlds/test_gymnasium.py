@@ -1,0 +1,169 @@
+"""The Gymnasium adapter: the observation and nothing else, seeds kept, ends and faults handled."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from agent.core.errors import InputError, PhysicsError
+from agent.core.messages import Action
+from worlds.adapters import trials
+from worlds.adapters.gymnasium import Gymnasium, Named
+
+SLOPE = "tests.environments:Slope-v0"
+Make = Callable[..., Gymnasium]
+
+
+@pytest.fixture
+def make() -> Iterator[Make]:
+    made = []
+
+    def build(batch: int = 2, id: str = SLOPE, **more: Any) -> Gymnasium:
+        made.append(Gymnasium(Gymnasium.Config(id=id, **more), batch))
+        return made[-1]
+
+    yield build
+    for world in made:
+        world.close()
+
+
+def pushed(world: Gymnasium, ticks: int, command: float) -> torch.Tensor:
+    """Return sensors [B T O] under one command."""
+    action = Action(torch.full((world.batch, 1), command))
+    return torch.stack([world.step(action).values for _ in range(ticks)], dim=1)
+
+
+def test_a_dict_becomes_a_sensor_each_and_images_come_last(make: Make) -> None:
+    world = make(kwargs={"told": "dict"})
+    assert world.sensors.names == ("inner.speed", "place", "view")
+    view = world.sensors.channel("view")
+    assert (view.size, view.shape) == (24, (3, 2, 4))
+    values = world.reset([3, 4]).values
+    plain = make().reset([3, 4]).values
+    torch.testing.assert_close(values[:, [1, 0]], plain)
+    picture = values[:, 2:].reshape(2, 3, 2, 4)
+    assert set(picture.unique().tolist()) == {0.0, 255.0}
+    assert bool((picture[:, :2] == 0).all()), "colours come first, and only the third is lit"
+    assert picture[0, 2, 0].argmax() == int((float(plain[0, 0]) + 1) * 1.99)
+
+
+def test_scalars_take_names_and_units_from_the_config(make: Make) -> None:
+    named = [Named(name="place", size=1, unit="m"), Named(name="speed", size=1, unit="m/s")]
+    world = make(channels=named)
+    assert world.sensors.describe() == "place[1] m, speed[1] m/s"
+    assert world.rate_hz == 20.0
+    with pytest.raises(InputError, match=r"world.channels: expected names for all 2 .*came 1"):
+        make(channels=named[:1])
+
+
+def test_the_time_limit_is_the_configs_own(make: Make) -> None:
+    world = make()
+    world.reset([0, 1])
+    values = pushed(world, 40, 0.3)
+    assert not world.aside.truncated.any()
+    assert bool((values[:, 25, 0] != values[:, 30, 0]).all()), "registered with 20 ticks"
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "ended"), [({"fatal": True}, "terminated"), ({"limit": 5}, "truncated")]
+)
+def test_what_ended_stands_still_and_pays_nothing(
+    make: Make, kwargs: dict[str, Any], ended: str
+) -> None:
+    world = make(kwargs=kwargs)
+    scorer = trials.Scorer(world, trials.tasks([0, 1]))
+    world.reset([0, 1])
+    action, seen, sums = Action(torch.ones(2, 1)), [], []
+    for _ in range(60):
+        seen.append(world.step(action).values)
+        scorer.look()
+        sums.append(scorer.score().more["return"])
+    assert getattr(world.aside, ended).all()
+    assert torch.equal(seen[-1], seen[-2])
+    np.testing.assert_array_equal(sums[-1], sums[-2])
+    assert scorer.done.all()
+    score = scorer.score()
+    lived = score.more["lived_ticks"]
+    assert (lived < 60).all()
+    for row, ticks in enumerate(lived.astype(int)):
+        assert sums[ticks - 1][row] == sums[-1][row] != sums[ticks - 2][row]
+    assert (score.reached == (ended == "truncated")).all()
+    assert not world.reset([0, 1]).values.equal(seen[-1]), "a reset starts anew"
+    assert not getattr(world.aside, ended).any()
+
+
+def test_cost_goes_to_the_scorer_alone(make: Make) -> None:
+    world = make()
+    scorer = trials.Scorer(world, trials.tasks([0, 1]))
+    world.reset([0, 1])
+    action, beyond = Action(torch.ones(2, 1)), torch.zeros(2)
+    for _ in range(60):
+        seen = world.step(action)
+        scorer.look()
+        beyond += seen.values[:, 0] > 0.6
+    assert seen.values.shape == (2, 2), "place and speed"
+    score = scorer.score()
+    assert score.counted
+    assert 0 < int(beyond.sum()) < 120
+    np.testing.assert_array_equal(score.contacts, beyond.numpy())
+    np.testing.assert_array_equal(score.more["cost"], beyond.numpy())
+
+
+def test_without_a_cost_nothing_is_claimed(make: Make) -> None:
+    world = make(kwargs={"costly": False})
+    scorer = trials.Scorer(world, trials.tasks([0, 1]))
+    world.reset([0, 1])
+    pushed(world, 1, 1.0)
+    scorer.look()
+    score = scorer.score()
+    assert not score.counted
+    assert "cost" not in score.more
+
+
+def test_a_cost_that_is_not_a_number_counts(make: Make) -> None:
+    world = make()
+    scorer = trials.Scorer(world, trials.tasks([0, 1]))
+    world.reset([0, 1])
+    world.aside.cost[:] = (np.nan, 0.0)
+    scorer.look()
+    assert scorer.score().contacts.tolist() == [1, 0]
+
+
+def test_success_is_what_the_environment_says(make: Make) -> None:
+    world = make()
+    scorer = trials.Scorer(world, trials.tasks([0, 1]))
+    world.reset([0, 1])
+    for tick in range(3):
+        pushed(world, 1, 0.0)
+        world.aside.asked[:] = True
+        world.aside.success[0] = tick == 1
+        scorer.look()
+    score = scorer.score()
+    assert score.reached.tolist() == [True, False]
+    assert score.reach_tick.tolist() == [1, -1]
+
+
+def test_an_observation_that_is_not_finite_raises(make: Make) -> None:
+    world = make(kwargs={"broken_at": 3})
+    world.reset([0, 1])
+    with pytest.raises(PhysicsError, match=r"showed nan in 'observation' of row 0 at tick 2"):
+        pushed(world, 3, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        ({"id": "Slop-v0"}, r"expected the id of an installed environment, came 'Slop-v0'"),
+        ({"id": "no.such.module:Slope-v0"}, r"No module named 'no'"),
+        ({"kwargs": {"colour": 1}}, r"unexpected keyword argument 'colour'"),
+        ({"id": "tests.environments:Choice-v0"}, r"expected actions in a Box with finite limits"),
+    ],
+)
+def test_what_is_no_world_for_us_is_refused(make: Make, more: dict[str, Any], says: str) -> None:
+    with pytest.raises(InputError, match=says) as caught:
+        make(**more)
+    assert "\n" not in str(caught.value)

@@ -1,0 +1,264 @@
+"""Any Gymnasium environment with continuous actions as a world: `world: {use: gymnasium, id: ...}`.
+
+The agent gets the environment's own observation and nothing else. What the environment says
+beside it, reward and `info`, is for scorers (`worlds.adapters.trials`).
+Source: Towers et al. (2024), Gymnasium; Ji et al. (2023), Safety-Gymnasium, for `info["cost"]`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import gymnasium
+import numpy as np
+import torch
+from gymnasium import spaces
+from numpy.typing import NDArray
+from pydantic import Field
+
+from agent.core.errors import InputError, PhysicsError
+from agent.core.messages import Action, Observation
+from agent.core.settings import Settings
+from agent.core.spec import Channel, Layout
+
+SUCCESS = ("is_success", "success")
+"""Keys of `info` under which environments say that what they ask is done."""
+
+
+@dataclass(slots=True)
+class Aside:
+    """What environments said of the last tick beside their observations, a value a row [B].
+
+    Of a row without a cost or a success in its `info`, `costly` and `asked` are False.
+    """
+
+    paid: NDArray[np.float64]
+    cost: NDArray[np.float64]
+    costly: NDArray[np.bool_]
+    success: NDArray[np.bool_]
+    asked: NDArray[np.bool_]
+    terminated: NDArray[np.bool_]
+    truncated: NDArray[np.bool_]
+
+
+class Named(Settings):
+    """A sensor cut out of the packed observation: so many scalars, in this unit."""
+
+    name: str = Field(min_length=1)
+    size: int = Field(ge=1)
+    unit: str = Field(default="1", min_length=1)
+
+
+class Gymnasium:
+    """Copies of a Gymnasium environment, by its `id`, stepped in lock-step.
+
+    Actions are a Box with finite limits; observations a Box, or a Dict of such: a sensor each,
+    nested ones as `outer.inner`. A Box of bytes with two or three axes is an image, its colours
+    first. The time limit that an environment is registered with is lifted: configs say how long
+    episodes are. One that the environment itself ends, by termination or truncation, stands still:
+    its last observation stays, and nothing more is paid, until the next reset.
+    """
+
+    class Config(Settings):
+        """`id` as `gymnasium.make` takes it, `module:Name-v0` included, and its `kwargs`.
+
+        `channels` names the scalars of the observation in order, all of them, with sizes and units;
+        without it they have the environment's own names and the unit 1. `rate_hz` is that of ticks;
+        0 asks the environment (`dt`, else `metadata["render_fps"]`).
+        """
+
+        id: str = Field(min_length=1)
+        kwargs: dict[str, Any] = {}
+        channels: list[Named] = []
+        rate_hz: float = Field(default=0.0, ge=0)
+
+    trials = "worlds.adapters.trials"
+    sensors = Layout(())
+    actuators = Layout(())
+    rate_hz = 1.0
+
+    @classmethod
+    def body(cls, config: Config) -> type[Gymnasium]:
+        """Return the class of worlds of this environment: sensors, actuators and rate are its own.
+
+        Raises InputError if there is no such environment, or if it is not one for us.
+        """
+        env = _made(config)
+        try:
+            parts = {"sensors": _sensors(env, config), "actuators": _actuators(env, config.id)}
+            return type(cls.__name__, (cls,), {**parts, "rate_hz": _rate(env, config)})
+        finally:
+            env.close()
+
+    def __init__(self, config: Config, batch: int) -> None:
+        """Build `batch` copies. Raises InputError as `body` does."""
+        self.config, self.batch = config, batch
+        kind = self.body(config)
+        self.sensors, self.actuators, self.rate_hz = kind.sensors, kind.actuators, kind.rate_hz
+        self._envs = [_made(config) for _ in range(batch)]
+        self._values = np.zeros((batch, self.sensors.size), dtype=np.float32)
+        self.aside = _nothing(batch)
+        """What the environments said beside their observations: scorers look, agents cannot."""
+        self._tick = 0
+
+    def reset(self, seeds: Sequence[int]) -> Observation:
+        """Start one episode per seed. Raises PhysicsError for an observation that is not finite."""
+        self.aside, self._tick = _nothing(self.batch), 0
+        for row, (env, seed) in enumerate(zip(self._envs, seeds, strict=True)):
+            seen, _ = env.reset(seed=int(seed))
+            self._take(row, seen)
+        return self._observe()
+
+    def step(self, action: Action) -> Observation:
+        """Advance one tick. Raises PhysicsError for an observation that is not finite."""
+        ended = self.aside.terminated | self.aside.truncated
+        after = _nothing(self.batch)
+        after.terminated, after.truncated = self.aside.terminated, self.aside.truncated
+        for row in np.flatnonzero(~ended):
+            env = self._envs[row]
+            space = env.action_space
+            command = action.command[row].numpy().astype(space.dtype).reshape(space.shape)
+            seen, paid, terminated, truncated, info = env.step(
+                np.clip(command, space.low, space.high)
+            )
+            self._take(row, seen)
+            done = next((info[key] for key in SUCCESS if key in info), None)
+            after.paid[row], after.cost[row] = float(paid), float(info.get("cost", 0.0))
+            after.costly[row], after.asked[row] = "cost" in info, done is not None
+            after.success[row] = bool(done)
+            after.terminated[row], after.truncated[row] = bool(terminated), bool(truncated)
+        self.aside, self._tick = after, self._tick + 1
+        return self._observe()
+
+    def close(self) -> None:
+        """Close all environments."""
+        for env in self._envs:
+            env.close()
+
+    def _take(self, row: int, seen: Any) -> None:
+        """Keep an observation of the environment `row`."""
+        parts = [np.ravel(_shown(part)) for _, _, part in _ordered(self._envs[row], seen)]
+        values = np.concatenate(parts).astype(np.float32)
+        bad = np.flatnonzero(~np.isfinite(values))
+        if len(bad):
+            name = next(c.name for c, s in self.sensors.slices() if s.start <= bad[0] < s.stop)
+            raise PhysicsError(
+                f"gymnasium: {self.config.id} showed {values[bad[0]]} in '{name}' of row {row} at"
+                f" tick {self._tick}; this episode is invalid; mend the environment"
+            )
+        self._values[row] = values
+
+    def _observe(self) -> Observation:
+        return Observation(
+            values=torch.from_numpy(self._values.copy()),
+            valid=torch.ones(self.batch, len(self.sensors.channels), dtype=torch.bool),
+            time_s=torch.full((self.batch,), self._tick / self.rate_hz),
+            first=torch.full((self.batch,), self._tick == 0),
+        )
+
+
+def _made(config: Gymnasium.Config) -> gymnasium.Env[Any, Any]:
+    """Return one copy. Raises InputError if there is none by that name and those settings."""
+    try:
+        return gymnasium.make(
+            config.id, max_episode_steps=-1, disable_env_checker=True, **config.kwargs
+        )
+    except (gymnasium.error.Error, ImportError, TypeError, ValueError) as fault:
+        reason = " ".join(str(fault).split())
+        raise InputError(
+            f"world (gymnasium): expected the id of an installed environment, came '{config.id}':"
+            f" {reason}; correct world.id or world.kwargs, or install what it needs"
+        ) from fault
+
+
+def _nothing(batch: int) -> Aside:
+    zeros, never = np.zeros(batch), np.zeros(batch, dtype=np.bool_)
+    return Aside(zeros, zeros.copy(), *(never.copy() for _ in range(5)))
+
+
+def _leaves(space: Any, seen: Any, name: str) -> Iterator[tuple[str, Any, Any]]:
+    """Yield name, space and value of every part of an observation; None without a value."""
+    if not isinstance(space, spaces.Dict):
+        yield name or "observation", space, seen
+        return
+    for key, inner in space.spaces.items():
+        value = None if seen is None else seen[key]
+        yield from _leaves(inner, value, f"{name}.{key}" if name else str(key))
+
+
+def _ordered(env: Any, seen: Any = None) -> list[tuple[str, Any, Any]]:
+    """Return the parts of an observation, images after all scalars, as sensors are packed."""
+    return sorted(_leaves(env.observation_space, seen, ""), key=lambda part: _image(part[1]))
+
+
+def _image(space: Any) -> bool:
+    return isinstance(space, spaces.Box) and space.dtype == np.uint8 and len(space.shape) in (2, 3)
+
+
+def _shown(value: Any) -> NDArray[Any]:
+    """Return a part as an array; an image with its colours first."""
+    seen = np.asarray(value)
+    return np.moveaxis(seen, -1, 0) if seen.ndim == 3 and seen.dtype == np.uint8 else seen
+
+
+def _sensors(env: Any, config: Gymnasium.Config) -> Layout:
+    """Return the sensors. Raises InputError for a space that is none, or names that do not fit."""
+    scalars, images = [], []
+    for name, space, _ in _ordered(env):
+        if not isinstance(space, spaces.Box):
+            raise InputError(
+                f"world (gymnasium): {config.id}: expected observations in a Box, or a Dict of"
+                f" them, came '{name}' in {space}; wrap the environment"
+            )
+        if _image(space):
+            shape = np.moveaxis(np.empty(space.shape), -1, 0).shape
+            shape = shape if len(space.shape) == 3 else (1, *space.shape)
+            images.append(Channel(name, int(np.prod(shape)), "grey", shape=shape))
+        else:
+            size = int(np.prod(space.shape))
+            scalars.append(Channel(name, size, "1", _bound(space.low), _bound(space.high)))
+    if config.channels:
+        have, named = sum(c.size for c in scalars), sum(c.size for c in config.channels)
+        if have != named:
+            raise InputError(
+                f"world.channels: expected names for all {have} scalars that {config.id} shows"
+                f" ({Layout(tuple(scalars)).describe()}), came {named}; name each of them once"
+            )
+        scalars = [Channel(c.name, c.size, c.unit) for c in config.channels]
+    return Layout((*scalars, *images))
+
+
+def _actuators(env: Any, name: str) -> Layout:
+    space = env.action_space
+    if not isinstance(space, spaces.Box) or not np.isfinite([space.low, space.high]).all():
+        raise InputError(
+            f"world (gymnasium): {name}: expected actions in a Box with finite limits, came"
+            f" {space}; wrap the environment"
+        )
+    size = int(np.prod(space.shape))
+    return Layout((Channel("action", size, "1", _floats(space.low), _floats(space.high)),))
+
+
+def _rate(env: Any, config: Gymnasium.Config) -> float:
+    """Return ticks a second. Raises InputError if neither config nor environment says them."""
+    dt = getattr(env.unwrapped, "dt", None)
+    own = 1.0 / dt if isinstance(dt, float | int) and dt > 0 else 0.0
+    rate = config.rate_hz or own or float(env.metadata.get("render_fps") or 0.0)
+    if rate <= 0:
+        raise InputError(
+            f"world (gymnasium): {config.id} does not say how long a tick is; set world.rate_hz"
+        )
+    return rate
+
+
+def _bound(limit: NDArray[Any]) -> tuple[float, ...] | None:
+    return _floats(limit) if np.isfinite(limit).any() else None
+
+
+def _floats(limit: NDArray[Any]) -> tuple[float, ...]:
+    return tuple(map(float, np.ravel(limit).astype(np.float32)))
+
+
+__all__ = ["Aside", "Gymnasium", "Named"]

@@ -1,0 +1,90 @@
+"""Evaluation of worlds that others made: what their environments say beside observations.
+
+No goal is set, and no agent sees reward, cost or success; terms in the config are what it wants.
+Seeds from `EVALUATION_SEEDS` on are for evaluation; training and tuning must stay below.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from agent.core.messages import Task
+from worlds.adapters.gymnasium import Gymnasium
+
+EVALUATION_SEEDS = 1_000_000
+
+
+def tasks(seeds: Sequence[int]) -> Task:
+    """Return the empty goals [B 0] of environments that say what they want by reward alone."""
+    return Task(torch.zeros(len(seeds), 0))
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """What environments said of one episode per row.
+
+    `reached`: `info` said `is_success` (or `success`) at some tick; of an environment that never
+    says it, that the episode was not terminated. `reach_tick`: first such tick, or 0 (-1: never).
+    `contacts` count ticks with `info["cost"]` above 0, or not a number; `counted` is False if no
+    cost was ever told. `more`, by name: `return`, the sum of rewards, `cost`, the sum of costs,
+    and `lived_ticks`, ticks before the environment ended the episode.
+    """
+
+    reached: NDArray[np.bool_]
+    reach_tick: NDArray[np.int64]
+    contacts: NDArray[np.int64]
+    speeding: NDArray[np.int64]
+    closest_m: NDArray[np.float64]
+    counted: bool
+    more: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
+
+
+class Scorer:
+    """Listens to what environments say beside their observations; call `look` after every tick."""
+
+    def __init__(self, world: Gymnasium, task: Task) -> None:
+        """Score episodes of `world`; there is nothing in `task`."""
+        self._world, n = world, world.batch
+        self._reach, self._contacts = np.full(n, -1), np.zeros(n, dtype=np.int64)
+        self._paid, self._cost, self._lived = np.zeros(n), np.zeros(n), np.zeros(n)
+        self._ended = np.zeros(n, dtype=np.bool_)
+        self._asked = self._counted = False
+        self._ticks = 0
+
+    def look(self) -> None:
+        """Take what was said of the last tick."""
+        said = self._world.aside
+        self._asked |= bool(said.asked.any())
+        self._counted |= bool(said.costly.any())
+        self._reach[said.success & (self._reach < 0)] = self._ticks
+        self._contacts += ~(said.cost <= 0.0)
+        self._paid += said.paid
+        self._cost += said.cost
+        self._lived += ~self._ended
+        self._ended = said.terminated | said.truncated
+        self._ticks += 1
+
+    @property
+    def done(self) -> NDArray[np.bool_]:
+        """Which episodes are over for good, or did what was asked, [B]."""
+        found: NDArray[np.bool_] = self._ended | (self._reach >= 0)
+        return found
+
+    def score(self) -> Score:
+        """Return what happened so far."""
+        alive = ~self._world.aside.terminated
+        reach = self._reach.copy() if self._asked else np.where(alive, 0, -1)
+        more = {"return": self._paid.copy(), "lived_ticks": self._lived.copy()}
+        if self._counted:
+            more["cost"] = self._cost.copy()
+        none = np.zeros(self._world.batch, dtype=np.int64)
+        far = np.full(self._world.batch, np.inf)
+        return Score(reach >= 0, reach, self._contacts.copy(), none, far, self._counted, more)
+
+
+__all__ = ["EVALUATION_SEEDS", "Score", "Scorer", "tasks"]
