@@ -77,7 +77,7 @@ def test_an_agent_that_only_watches_runs_and_reports(weights: Path, folder: Path
             r"voe\.violations: unknown violation 'telport'; did you mean 'teleport'\?",
         ),
         (["voe", TOYS, "--episodes", "0"], r"voe --episodes: expected at least 1 pair, came 0"),
-        (["eval", TOYS], r"eval: expected a config with a goal, came toys"),
+        (["eval", TOYS], r"eval: expected a config with a goal or terms, came toys"),
         (
             ["train", TOYS, *TINY, "train.shuffled=[toy_color]"],
             r"train\.shuffled: the world has no sensor 'toy_color'; did you mean 'toy_colour'\?",

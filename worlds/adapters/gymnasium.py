@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import gymnasium
+import mujoco
 import numpy as np
 import torch
 from gymnasium import spaces
@@ -22,6 +23,12 @@ from agent.core.errors import InputError, PhysicsError
 from agent.core.messages import Action, Observation
 from agent.core.settings import Settings
 from agent.core.spec import Channel, Layout
+
+UNSTABLE = tuple(
+    int(getattr(mujoco.mjtWarning, f"mjWARN_BAD{what}"))
+    for what in ("QPOS", "QVEL", "QACC", "CTRL")
+)
+"""Warnings after which MuJoCo has put a body back to its start, in silence: a teleport."""
 
 SUCCESS = ("is_success", "success")
 """Keys of `info` under which environments say that what they ask is done."""
@@ -112,7 +119,11 @@ class Gymnasium:
         return self._observe()
 
     def step(self, action: Action) -> Observation:
-        """Advance one tick. Raises PhysicsError for an observation that is not finite."""
+        """Advance one tick.
+
+        Raises PhysicsError for an observation that is not finite, and where an environment's MuJoCo
+        became unstable.
+        """
         ended = self.aside.terminated | self.aside.truncated
         after = _nothing(self.batch)
         after.terminated, after.truncated = self.aside.terminated, self.aside.truncated
@@ -124,6 +135,11 @@ class Gymnasium:
                 np.clip(command, space.low, space.high)
             )
             self._take(row, seen)
+            if _unstable(env):
+                raise PhysicsError(
+                    f"gymnasium: the physics of {self.config.id} became unstable in row {row} at"
+                    f" tick {self._tick}; this episode is invalid; lower the commands"
+                )
             done = next((info[key] for key in SUCCESS if key in info), None)
             after.paid[row], after.cost[row] = float(paid), float(info.get("cost", 0.0))
             after.costly[row], after.asked[row] = "cost" in info, done is not None
@@ -171,6 +187,12 @@ def _made(config: Gymnasium.Config) -> gymnasium.Env[Any, Any]:
             f"world (gymnasium): expected the id of an installed environment, came '{config.id}':"
             f" {reason}; correct world.id or world.kwargs, or install what it needs"
         ) from fault
+
+
+def _unstable(env: Any) -> bool:
+    """Say whether an environment that runs on MuJoCo has been put back to its start by it."""
+    warned = getattr(getattr(env.unwrapped, "data", None), "warning", None)
+    return warned is not None and any(warned[kind].number for kind in UNSTABLE)
 
 
 def _nothing(batch: int) -> Aside:

@@ -154,6 +154,15 @@ def test_an_observation_that_is_not_finite_raises(make: Make) -> None:
         pushed(world, 3, 0.0)
 
 
+def test_physics_that_resets_itself_in_silence_raises(make: Make) -> None:
+    world = make(id="InvertedPendulum-v5")
+    world.reset([0, 1])
+    pushed(world, 2, 0.0)
+    world._envs[1].unwrapped.data.qpos[0] = np.nan
+    with pytest.raises(PhysicsError, match=r"unstable in row 1 at tick 2"):
+        pushed(world, 1, 0.0)
+
+
 @pytest.mark.parametrize(
     ("more", "says"),
     [
