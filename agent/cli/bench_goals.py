@@ -14,7 +14,6 @@ from agent.evaluate.episodes import Outcome, trials_of
 from agent.evaluate.goals import asked
 from agent.evaluate.statistics import mean, proportion
 from agent.evaluate.workers import carry_out, jobs
-from agent.record import checkpoint
 
 EPISODES = 30
 SEEDS = 900_000
@@ -30,17 +29,16 @@ def main(options: argparse.Namespace) -> int:
     options.config = options.overrides.pop(0)
     found = configure(options)
     weights = checkpoints(options, found)[0]
-    _, about = checkpoint.load(weights)
     first = SEEDS if options.seed is None else options.seed
     seeds = range(first, first + (options.episodes or EPISODES))
+    mind, about = mind_of(arms(found)["shown"], weights)
+    trials = trials_of(found.singles["world"].kind)
+    gap = asked(mind, trials, seeds).goal - trials.tasks(seeds).goal
     lived: dict[str, Outcome] = {}
     for name, arm in arms(found).items():
         outcomes = [o for _, o in carry_out(jobs(arm.config, weights, seeds, False))]
         lived[name] = sum(outcomes[1:], outcomes[0])
         say(f"  {name}: {int(lived[name].reached.sum())}/{len(seeds)} goals reached")
-    mind, _ = mind_of(arms(found)["shown"], weights)
-    trials = trials_of(found.singles["world"].kind)
-    gap = asked(mind, trials, seeds).goal - trials.tasks(seeds).goal
     written = figures(lived, gap.norm(dim=1).double().numpy())
     for name, value in written.items():
         say(f"  {name:<24} {value['value']}  [{value['low']}, {value['high']}]  n = {value['n']}")

@@ -167,6 +167,8 @@ def test_a_world_without_sights_cannot_show_its_goals(tensors: dict[str, Tensor]
 
 
 def replace_trials() -> Any:
+    """Return trials of a world that has nothing to show."""
+
     class Blind:
         @staticmethod
         def tasks(seeds: list[int]) -> Task:
