@@ -28,10 +28,12 @@ from agent.report.recovery import Block, picture
 from agent.train.course import directives
 from modules.actor.cem import CEM
 
-GOALS, ROUNDS, ELSEWHERE, BACK = 4, 8, 8, 2
-LIVES, CASES = 2, 20
+GOALS, ROUNDS, ELSEWHERE, BACK = 2, 10, 6, 2
+LIVES, CASES = 6, 20
 LARGE = {"samples": 300, "iterations": 10, "elites": 30}
 """The search that others' planners make by default."""
+SOME = 4
+"""Rounds that the first and the last are."""
 STRIDE = 1000
 """Seeds set aside for a life."""
 
@@ -98,18 +100,19 @@ def lived(led: dict[str, Practised], rounds: int) -> dict[str, Figure]:
 
 
 def spans(rounds: int) -> dict[str, tuple[int, int]]:
-    """Return the stretches of a life: practised goals by two rounds, others, those again."""
-    edges = [*range(0, GOALS * rounds, 2 * GOALS), GOALS * rounds]
-    found = {f"rounds{a // GOALS + 1}": (a, b) for a, b in pairwise(edges)}
-    end = GOALS * rounds
-    found["elsewhere"] = (end, end + ELSEWHERE)
-    found["back"] = (end + ELSEWHERE, end + ELSEWHERE + BACK * GOALS)
-    return found
+    """Return stretches of a life: first and last rounds of practised goals, others, those again."""
+    end, some = GOALS * rounds, GOALS * min(SOME, rounds)
+    away = end + ELSEWHERE
+    back = away + BACK * GOALS
+    first, last = (0, some), (end - some, end)
+    return {"first": first, "last": last, "elsewhere": (end, away), "back": (away, back)}
 
 
 def drawn(led: dict[str, Practised], rounds: int) -> str:
     """Return the picture: share of ticks thought, and goals reached, over a life."""
-    cuts = spans(rounds).values()
+    end, found = GOALS * rounds, spans(rounds)
+    edges = [*range(0, end, 2 * GOALS), end]
+    cuts = [*pairwise(edges), found["elsewhere"], found["back"]]
     panels = {
         "share of ticks deliberated": {
             kind: [Block(a, b - 1, *mean(lives.thought[:, a:b])) for a, b in cuts]
@@ -124,7 +127,6 @@ def drawn(led: dict[str, Practised], rounds: int) -> str:
             for kind, lives in led.items()
         },
     }
-    end = GOALS * rounds
     return picture(panels, {end: "other goals", end + ELSEWHERE: "practised goals"})
 
 

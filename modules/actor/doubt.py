@@ -1,4 +1,7 @@
-"""When to think: a proposal falls behind the plan in hand, or energy has long not fallen."""
+"""When to think: habit will not do, and thinking has not lately been in vain.
+
+Source: Russell, Wefald (1991), the value of computation: thinking is worth what it changes.
+"""
 
 from __future__ import annotations
 
@@ -16,41 +19,55 @@ class Doubt:
     against, and so there is doubt.
     """
 
-    def __init__(self, goals: Tensor, tolerated: float, patience: int) -> None:
+    def __init__(self, goals: Tensor, tolerated: float, patience: int, longest: int) -> None:
         """Doubt everything about agents with `goals` [B G].
 
-        `tolerated` is a share of the energy, `patience` in ticks.
+        `tolerated` is a share of the energy, `patience` in ticks (0: always in doubt). After
+        thought in vain it is not thought again for a tick, then 2, 4, ..., at most `longest`.
         """
-        self._goals, self._tolerated, self._least = goals, tolerated, patience
+        self._goals, self._tolerated = goals, tolerated
+        self._patience, self._longest = patience, longest
         self._low = goals.new_full((len(goals),), torch.inf)
-        self._patience = torch.full((len(goals),), patience)
-        self._idle = self._patience.clone()
+        self._idle, self._since, self._wait = torch.zeros(3, len(goals), dtype=torch.int64)
+        self._new = torch.ones(len(goals), dtype=torch.bool)
 
-    def __call__(self, habit: Pool, carried: Pool, goals: Tensor) -> Tensor:
-        """Say for which agents [B] the proposal `habit` [B 1] will not do, given `carried` [B 1].
+    def __call__(self, habit: Pool, carried: Pool, goals: Tensor) -> tuple[Tensor, Tensor]:
+        """Say who has to think, and whose proposal falls behind, both [B].
 
-        `carried` is the last plan, `goals` [B G] what is wanted now.
+        Given the proposal `habit` [B 1], the last plan `carried` [B 1], and `goals` [B G] now.
         """
-        proposed, kept = habit.energy[:, 0], carried.energy[:, 0]
-        unsound = (habit.violation[:, 0] > 0) | ~proposed.isfinite()
-        behind = proposed > kept + self._tolerated * kept.abs()
-        allowed = (carried.violation[:, 0] <= 0) & kept.isfinite()
-        changed = (goals != self._goals).any(dim=1)
+        own, kept = _worth(habit), _worth(carried)
+        behind = own > kept + self._tolerated * kept.abs().nan_to_num(posinf=0.0)
+        behind |= own.isinf()
+        self._new = self._new | (goals != self._goals).any(dim=1)
         self._goals = goals
-        self._low = self._low.masked_fill(changed, torch.inf)
-        return unsound | (behind & allowed) | changed | (self._idle >= self._patience)
+        lost = torch.minimum(own, kept).isinf()
+        reason = behind | (self._idle >= self._patience)
+        thinking = self._new | lost | (reason & (self._since >= self._wait))
+        return thinking | (self._patience == 0), behind
 
-    def settle(self, asked: Tensor, thought: Tensor, habit: Tensor, chosen: Tensor) -> None:
+    def settle(
+        self, asked: Tensor, thought: Tensor, known: Tensor, chosen: Tensor, complete: bool
+    ) -> None:
         """Take in who was `asked` to think if need be and who `thought`, both [B].
 
-        With the energies [B] of their `habit` and of what was `chosen`. Progress resets patience,
-        thought in vain doubles it. Who was not asked has no plan in hand that proves anything.
+        With the energies [B] of the best `known` before, and of what was `chosen`. Thought that was
+        not `complete` was not in vain. Who was not asked has nothing in hand that proves anything.
         """
-        low = self._low
-        fell = low.isinf() | (low - chosen > self._tolerated * low.abs())
-        vain = thought & ~(habit.isinf() | (habit - chosen > self._tolerated * habit.abs()))
-        patience = torch.where(vain, 2 * self._patience, self._patience)
-        self._patience = patience.masked_fill(fell, self._least)
+        low = self._low.masked_fill(self._new, torch.inf)
+        gained, fell = (
+            before.isinf() | (before - chosen > self._tolerated * before.abs())
+            for before in (known, low)
+        )
+        longer = (2 * self._wait).clamp(1, self._longest)
+        wait = torch.where(gained, 0, longer) if complete else torch.zeros_like(longer)
+        self._wait = torch.where(thought, wait, self._wait)
+        self._since = torch.where(thought, 0, self._since + 1)
+        self._idle = torch.where(fell | thought, 0, self._idle + 1)
         self._low = torch.where(fell, chosen, low)
-        idle = torch.where(fell | thought, 0, self._idle + 1)
-        self._idle = torch.where(asked, idle, self._patience)
+        self._new = ~asked
+
+
+def _worth(plan: Pool) -> Tensor:
+    """Return the energies [B] of plans [B 1]; infinite where a guardrail is broken."""
+    return plan.energy[:, 0].masked_fill(plan.violation[:, 0] > 0, torch.inf)

@@ -30,32 +30,33 @@ BRIEF = 2
 class Habit(CEM):
     """Does what its policy proposes where that will do, deliberates as `cem` where it will not.
 
-    Where a directive asks for Mode-2, the policy's proposal is imagined and judged first. It is
-    thought over if it breaks a guardrail, if it falls behind the last plan carried on, or if energy
-    has not fallen for a while: whenever thinking then turns out to gain nothing, as at
-    the goal, the agent waits twice as long before it doubts again. Where a directive asks for
-    Mode-1 there is no doubt. `Plan.mode` says what was done.
+    Where a directive asks for Mode-2, the policy's proposal is imagined and judged first. Where it
+    breaks a guardrail, falls behind the last plan carried on, or energy has not fallen for a while,
+    the agent thinks, as `cem` does; whenever that gains nothing over what was in hand, it
+    waits longer before it thinks again, and goes by the better of proposal and last plan. Where a
+    directive asks for Mode-1 it never thinks. `Plan.mode` says what was done.
 
-    Deliberated plans are lessons. With `lasting` practice the policy imitates them between
-    episodes, so ticks take no longer for it; lessons and policy then survive `reset`. The weights
-    that were loaded stay as they are: what is trained is a copy. Agents in lock-step share it.
+    Plans that were better than the proposal are lessons. With `lasting` practice the policy
+    imitates them between episodes, so that ticks take no longer for it; lessons and policy then
+    survive `reset`. The weights that were loaded stay as they are: what is trained is a copy.
+    Agents in lock-step share it.
     """
 
     class Config(CEM.Config):
         """As `cem`, and when to think, and how to practise.
 
         `tolerated` is the share of the energy by which a proposal may fall behind, and below
-        which a gain is none; after `patience` ticks without any it is doubted (0: always). The
-        latest `lessons` are kept; `steps` of `batch` lessons are taken after an episode at Adam's
+        which a gain is none; after `patience` ticks without progress there is doubt (0: always).
+        The latest `lessons` are kept; `steps` of `batch` of them follow an episode, at Adam's
         `rate`. `fresh` forgets the skill that was loaded, to begin unpractised.
         """
 
-        tolerated: float = Field(default=0.1, ge=0)
+        tolerated: float = Field(default=0.05, ge=0)
         patience: int = Field(default=4, ge=0)
         lasting: bool = False
         fresh: bool = False
         lessons: int = Field(default=8192, ge=1)
-        steps: int = Field(default=60, ge=0)
+        steps: int = Field(default=100, ge=0)
         batch: int = Field(default=256, ge=1)
         rate: float = Field(default=1e-3, gt=0)
 
@@ -113,19 +114,22 @@ class Habit(CEM):
         pool, count = self._versions(latent, directive, seeds), len(self._shares)
         habit, carried = pool.first(count).best(1), pool.after(count).best(1)
         if self._doubt is None or len(self._mode) != len(latent):
-            self._doubt = Doubt(goals, config.tolerated, config.patience)
+            ticks = directive.horizon
+            self._doubt = Doubt(goals, config.tolerated, config.patience, ticks)
         asked = directive.mode == Mode.DELIBERATE
-        thinking = asked & self._doubt(habit, carried, goals)
+        doubtful, behind = self._doubt(habit, carried, goals)
+        thinking = asked & doubtful
         calm, rows = (~thinking).nonzero()[:, 0], thinking.nonzero()[:, 0]
         parts = [self._picked(pool.agents(calm))] if len(calm) else []
         if len(rows):
             seeds = torch.cat((seeds[:, :-1], habit.actions), dim=1)
             parts.append(self._searched(latent, directive, seeds, rows, begin))
         found = Found.joined(parts, [some for some in (calm, rows) if len(some)])
-        chosen = found.best.first(1)
-        self._doubt.settle(asked, thinking, habit.energy[:, 0], chosen.energy[:, 0])
+        chosen, known = found.best.first(1), pool.best(1)
+        energies = known.energy[:, 0], chosen.energy[:, 0]
+        self._doubt.settle(asked, thinking, *energies, found.complete)
         self._mode = torch.where(thinking, int(Mode.DELIBERATE), int(Mode.REACTIVE))
-        good = thinking & (chosen.violation[:, 0] <= 0)
+        good = asked & (thinking | behind) & (chosen.violation[:, 0] <= 0)
         if config.lasting and bool(good.any()):
             self._episode.append((latent[good], goals[good], chosen.actions[good, 0]))
         return replace(found, tried=found.tried + pool.energy[rows].numel())

@@ -287,6 +287,8 @@ def test_an_output_folder_that_is_read_only(
             ["bench", "continual", REACH, "world.mass_scale=2.0"],
             r"world_model: unknown key 'tolerated'",
         ),
+        (["bench", "practice"], "bench practice: expected a config, came none"),
+        (["bench", "practice", REACH], "expected an actor that practises, came 'cem'; use habit"),
         (["bench", "exploration"], "expected a config and sensors to count cells of, came none"),
         (["bench", "exploration", REACH, "joint_angel"], "did you mean 'joint_angle'"),
         (["import"], "import: expected minari:ID CONFIG SENSOR=COLUMNS"),

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 import torch
 
-from agent.cli import bench_learning, bench_planner, bench_risk
+from agent.cli import bench_learning, bench_planner, bench_practice, bench_risk
 from agent.cli.main import keep_freed_memory, main
 from agent.config import schema
 from agent.config.build import blueprint
@@ -210,6 +210,27 @@ def test_bench_planner(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert found["cem.largest_command"]["value"] <= 1.0
     assert found["cem.busy_p95_over_quiet"]["value"] > 0
     assert found["together_3.gain"]["value"] > 0
+
+
+def test_bench_practice(weights: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, less in (("GOALS", 2), ("ELSEWHERE", 1), ("BACK", 1), ("CASES", 2)):
+        monkeypatch.setattr(bench_practice, name, less)
+    monkeypatch.setattr(bench_practice, "LARGE", {"samples": 128, "iterations": 3})
+    lab = REACH.parent / "lab" / "practice.yaml"
+    words = ["bench", "practice", str(lab), "--episodes", "2", "--lives", "1", "eval.ticks=4"]
+    words += ["--seed", "900000", "--checkpoint", str(weights), "--json", "p.json"]
+    assert main([*words, "--out", "p.svg"]) == 0
+    found = figures(folder / "p.json")
+    assert found["practising.success"]["n"] == 7
+    assert found["always_deliberating.thought_first"] == {
+        "value": 1.0, "low": 1.0, "high": 1.0, "n": 4, "unit": "",
+    }  # fmt: skip
+    assert 0.25 <= found["skilled.thought_elsewhere"]["value"] <= 1.0
+    work = {n: found[f"{n}.multiply_adds"]["value"] for n in ("policy", "mode1", "mode2")}
+    assert work["policy"] < work["mode1"] < work["mode2"]
+    larger = found["cem_300x10.multiply_adds"]["value"]
+    assert larger / work["mode2"] == pytest.approx((128 * 3 + 3) / (64 * 3 + 3), rel=0.01)
+    assert (folder / "p.svg").read_text().startswith("<svg")
 
 
 def test_the_problem_of_the_planners_bench_is_the_same_for_others() -> None:

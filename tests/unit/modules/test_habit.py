@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -125,41 +126,57 @@ def test_a_habit_that_breaks_a_guardrail_is_thought_over() -> None:
 
 
 GOAL = torch.zeros(1, 2)
-BOTH = torch.tensor([True])
+YES = torch.tensor([True])
+LONGEST = 8
 
 
-def ticks(doubt: Doubt, energies: list[float], thinking_helps: bool = False) -> list[bool]:
-    """Return when an agent whose habit has these energies doubts."""
+def doubter(patience: int = 3) -> Doubt:
+    return Doubt(GOAL, 0.1, patience, LONGEST)
+
+
+def ticks(
+    doubt: Doubt, energies: list[float], gain: float = 0.0, complete: bool = True
+) -> list[int]:
+    """Return when an agent thinks whose habit has these energies, and thinking gains that share."""
     found = []
-    for energy in energies:
-        thought = doubt(pool(energy), pool(energy), GOAL)
-        chosen = 0.5 * energy if thinking_helps and bool(thought) else energy
-        doubt.settle(BOTH, thought, torch.tensor([energy]), torch.tensor([chosen]))
-        found.append(bool(thought))
+    for tick, energy in enumerate(energies):
+        thought, _ = doubt(pool(energy), pool(energy), GOAL)
+        chosen = torch.tensor([energy * (1 - gain * float(thought))])
+        doubt.settle(YES, thought, torch.tensor([energy]), chosen, complete)
+        found += [tick] * int(thought)
     return found
 
 
 def test_where_energy_falls_there_is_no_doubt_but_at_first() -> None:
-    falling = [10.0 * 0.8**k for k in range(12)]
-    assert ticks(Doubt(GOAL, 0.1, 3), falling) == [True] + [False] * 11
+    assert ticks(doubter(), [10.0 * 0.8**k for k in range(12)]) == [0]
 
 
-def test_where_nothing_improves_it_doubts_ever_more_rarely() -> None:
-    found = ticks(Doubt(GOAL, 0.1, 2), [1.0] * 40)
-    when = [k for k, thought in enumerate(found) if thought]
-    gaps = [b - a for a, b in zip(when, when[1:], strict=False)]
-    assert when[0] == 0
-    assert len(gaps) >= 3
-    assert gaps[1:] == [2 * g - 1 for g in gaps[:-1]]
+def test_where_nothing_improves_it_thinks_ever_more_rarely() -> None:
+    when = ticks(doubter(1), [1.0] * 60)
+    gaps = [b - a for a, b in pairwise(when)]
+    assert gaps == sorted(gaps)
+    assert gaps[0] <= 2
+    assert gaps[-3:] == [LONGEST + 1] * 3
 
 
-def test_where_thinking_helps_it_goes_on_doubting() -> None:
-    helped = sum(ticks(Doubt(GOAL, 0.1, 2), [1.0] * 40, thinking_helps=True))
-    assert helped > sum(ticks(Doubt(GOAL, 0.1, 2), [1.0] * 40))
+def test_where_thinking_helps_it_goes_on() -> None:
+    often = ticks(doubter(1), [1.0] * 40, gain=0.5)
+    assert len(often) > 2 * len(ticks(doubter(1), [1.0] * 40))
+
+
+def test_thought_that_was_cut_short_was_not_in_vain() -> None:
+    assert ticks(doubter(1), [1.0] * 9, complete=False) == [0, 2, 4, 6, 8]
+
+
+def test_without_patience_it_always_thinks() -> None:
+    assert ticks(doubter(0), [1.0] * 9) == [*range(9)]
+
+
+INF = float("inf")
 
 
 @pytest.mark.parametrize(
-    ("own", "carried", "doubted"),
+    ("own", "carried", "behind"),
     [
         (pool(1.0), pool(1.0), False),
         (pool(1.05), pool(1.0), False),
@@ -168,28 +185,38 @@ def test_where_thinking_helps_it_goes_on_doubting() -> None:
         (pool(-0.8), pool(-1.0), True),
         (pool(1.2), pool(1.0, violation=0.1), False),
         (pool(1.0, violation=0.1), pool(2.0), True),
-        (pool(float("inf")), pool(float("inf")), True),
-        (pool(1.0), pool(float("inf")), False),
+        (pool(INF), pool(1.0), True),
+        (pool(INF), pool(INF), True),
+        (pool(1.0), pool(INF), False),
     ],
 )
-def test_a_habit_is_held_against_the_plan_in_hand(own: Pool, carried: Pool, doubted: bool) -> None:
-    doubt = Doubt(GOAL, 0.1, 3)
-    ticks(doubt, [10.0])
-    assert bool(doubt(own, carried, GOAL)) == doubted
+def test_a_habit_is_held_against_the_plan_in_hand(own: Pool, carried: Pool, behind: bool) -> None:
+    doubt = doubter()
+    ticks(doubt, [10.0], gain=0.5)
+    thinking, found = doubt(own, carried, GOAL)
+    assert bool(found) == bool(thinking) == behind
+
+
+def test_where_nothing_in_hand_is_allowed_it_thinks_however_vain_it_was() -> None:
+    doubt = doubter()
+    ticks(doubt, [1.0])
+    bad = pool(1.0, violation=0.1)
+    assert not bool(doubt(pool(2.0), pool(1.0), GOAL)[0])
+    assert bool(doubt(bad, bad, GOAL)[0])
 
 
 def test_a_new_goal_is_a_reason_to_think() -> None:
-    doubt = Doubt(GOAL, 0.1, 3)
+    doubt = doubter()
     ticks(doubt, [10.0])
-    assert not bool(doubt(pool(5.0), pool(5.0), GOAL))
-    assert bool(doubt(pool(5.0), pool(5.0), GOAL + 1.0))
+    assert not bool(doubt(pool(5.0), pool(5.0), GOAL)[0])
+    assert bool(doubt(pool(5.0), pool(5.0), GOAL + 1.0)[0])
 
 
 def test_after_reacting_as_told_nothing_is_in_hand() -> None:
-    doubt = Doubt(GOAL, 0.1, 3)
+    doubt = doubter()
     ticks(doubt, [10.0])
-    doubt.settle(~BOTH, ~BOTH, torch.tensor([5.0]), torch.tensor([5.0]))
-    assert bool(doubt(pool(4.0), pool(4.0), GOAL))
+    doubt.settle(~YES, ~YES, torch.tensor([5.0]), torch.tensor([5.0]), True)
+    assert bool(doubt(pool(4.0), pool(4.0), GOAL)[0])
 
 
 def practice(capacity: int = 8) -> Practice:
