@@ -79,8 +79,10 @@ def affect(life: Life) -> str:
         ahead, usual = felt["anticipation"], felt["usual"]
         ax.plot(life.time_s, ahead, color=INK, lw=1.6, label="anticipated")
         ax.plot(life.time_s, usual, color=GREY, lw=1.2, ls="--", label="usual so far")
-        above = {"where": ahead > usual, "color": RED, "alpha": 0.2, "lw": 0}
-        ax.fill_between(life.time_s, usual, ahead, label="dread", **above)
+        ax.fill_between(
+            life.time_s, usual, ahead, where=ahead > usual, color=RED, alpha=0.2, lw=0,
+            label="dread",
+        )  # fmt: skip
         ax.bar(life.time_s, felt["relief"], _tick(life), color=GREEN, label="relief", lw=0)
         ax.set(xlabel="time (s)", ylabel="intrinsic energy to come")
         ax.legend(ncols=4, loc="upper right")

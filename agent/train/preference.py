@@ -135,7 +135,8 @@ def _known(mind: Mind, term: Any, rollout: Rollout, asked: Directive) -> Tensor:
     """Return what the other terms charge for a rollout of one candidate, [B]."""
     bill = mind.cost.energy(rollout, asked)
     own = mind.site.terms.index(term.name)
-    return bill.energy[:, 0] - bill.terms[:, 0, own].sum(dim=-1)
+    charged: Tensor = bill.energy[:, 0] - bill.terms[:, 0, own].sum(dim=-1)
+    return charged
 
 
 def _hinge(term: Any, choices: Choices, config: Preferring) -> Tensor:

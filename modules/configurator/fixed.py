@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 
@@ -31,8 +31,8 @@ class FixedConfigurator:
         risk_alpha: float = 0.5
         weights: dict[str, float] = {}
 
-    reads = (Task,)
-    recalls = ()
+    reads: ClassVar[tuple[type, ...]] = (Task,)
+    recalls: ClassVar[tuple[type, ...]] = ()
     posts = Directive
 
     def __init__(self, config: Config, site: Site) -> None:

@@ -45,4 +45,5 @@ class Novelty:
         exact = "donot_use_mm_for_euclid_dist"
         gaps = torch.cdist(flat, past.latents.to(flat.dtype), compute_mode=exact)
         nearest = gaps.masked_fill(~past.known[:, None], torch.inf).amin(dim=-1)
-        return (self._near / (self._near + nearest)).view(b, e, k, h).transpose(0, 1)
+        known: Tensor = self._near / (self._near + nearest)
+        return known.view(b, e, k, h).transpose(0, 1)

@@ -64,7 +64,8 @@ class Preference(nn.Module):
 
     def energy(self, rollout: Rollout, directive: Directive) -> Tensor:
         """Return how much every imagined step is minded, [E B K H]."""
-        return self(self.features(rollout.quantities))
+        minded: Tensor = self(self.features(rollout.quantities))
+        return minded
 
     def forward(self, features: Tensor) -> Tensor:
         """Return energies [...] of features [..., F]."""
