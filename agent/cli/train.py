@@ -53,6 +53,7 @@ def main(options: argparse.Namespace) -> int:
     if options.seed is not None:
         options.overrides.append(f"seed={options.seed}")
     found = configure(options)
+    found.in_one_process("train")
     target = options.out or Path(
         found.config.checkpoint.replace("seed0", f"seed{found.config.seed}")
     )

@@ -10,8 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from agent.config.isolate import ABLE, HANG_S, START_S, Isolated
+from agent.config.resolve import MODULES, resolve
 from agent.config.resolve import parts as known_parts
-from agent.config.resolve import resolve
 from agent.config.schema import AgentConfig, Part, validate
 from agent.config.sound import check_errors, check_parts, check_settings, check_shown
 from agent.core.errors import InputError, nearest
@@ -42,6 +43,7 @@ class Chosen:
     kind: Any
     settings: Any
     parts: tuple[tuple[str, tuple[Chosen, ...]], ...] = ()
+    isolate: bool = False
 
     def build(self, *rest: Any) -> Any:
         """Return an instance. Raises InputError, naming the part, if it refuses its settings."""
@@ -62,7 +64,8 @@ class Chosen:
 
     def resolved(self) -> Part:
         """Return the part as it would stand in a config with every default written out."""
-        whole = {"use": self.use, **self.settings.model_dump()}
+        apart = {"isolate": True} if self.isolate else {}
+        whole = {"use": self.use, **apart, **self.settings.model_dump()}
         for key, some in self.parts:
             listed = [p.resolved() for p in some]
             whole[key] = listed if isinstance(whole[key], list) else listed[0]
@@ -80,7 +83,9 @@ def choose(slot: str, where: str, part: Part) -> Chosen:
     if "use" not in part:
         raise InputError(f"{where}: 'use' is missing; name a part (see `python run_agent.py list`)")
     kind = resolve(slot, part["use"])
-    raw = {k: v for k, v in part.items() if k != "use"}
+    module = slot in MODULES
+    apart = module and _isolated(slot, part.get("isolate", False))
+    raw = {k: v for k, v in part.items() if k != "use" and not (module and k == "isolate")}
     check_settings(slot, where, raw)
     settings = validate(kind.Config, raw, where)
     inner = []
@@ -90,7 +95,19 @@ def choose(slot: str, where: str, part: Part) -> Chosen:
         if isinstance(held, list):
             spots = [(f"{where}.{key}.{i}", p) for i, p in enumerate(held)]
         inner.append((key, tuple(choose(slot, spot, p) for spot, p in spots)))
-    return Chosen(where, part["use"], kind, settings, tuple(inner))
+    return Chosen(where, part["use"], kind, settings, tuple(inner), apart)
+
+
+def _isolated(slot: str, asked: Any) -> bool:
+    """Return whether a module is to have a process of its own. Raises InputError if it cannot."""
+    if not isinstance(asked, bool):
+        raise InputError(f"{slot}.isolate: expected true or false, came {asked!r}")
+    if asked and slot not in ABLE:
+        raise InputError(
+            f"{slot}.isolate: expected one of {', '.join(ABLE)}, which only post messages, came"
+            f" {slot}, whose functions planner and gate call inside a tick; leave it out"
+        )
+    return asked
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +166,13 @@ class Mind:
         limit = gate_config.deadline_ms if deadline and gate_config.deadline_ms else float("inf")
         fallback = torch.tensor(gate_config.fallback)
         gate = Gate(self.guardrails, self.objective, world.actuators, fallback, limit)
-        return wire(self.modules(), gate, world, self.site.goal)
+        apart = [m for m in self.modules().values() if isinstance(m, Isolated)]
+        for module in apart:
+            module.limit_s = START_S
+        agent = wire(self.modules(), gate, world, self.site.goal)
+        for module in apart:
+            module.limit_s = min(limit / 1e3, HANG_S)
+        return agent
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,12 +250,13 @@ class Blueprint:
         guardrails = Guardrails(rails, sealed.requires_grad_(False), margins)
         world_model = learned["world_model"]
         if model is not None:
+            self.in_one_process("the true-simulator planner")
             world_model = model(world_model, learned["perception"])
         cost = self.singles["cost"].build(site, terms, readouts, learned["critic"])
         site = replace(site, terms=tuple(cost.terms), guardrails=guardrails.names)
         objective = GuardedObjective(world_model, cost, guardrails)
         site = replace(site, objective=objective)
-        actor = self.singles["actor"].build(site)
+        actor = self._module("actor", site, tensors)
         _fill({"actor": actor}, tensors)
         return Mind(
             blueprint=self,
@@ -243,13 +267,33 @@ class Blueprint:
             critic=learned["critic"],
             terms=terms,
             cost=cost,
-            memory=self.singles["memory"].build(site),
-            configurator=self.singles["configurator"].build(site),
+            memory=self._module("memory", site, tensors),
+            configurator=self._module("configurator", site, tensors),
             actor=actor,
             rails=tuple(c.build(site) for c in self.guardrails),
             guardrails=guardrails,
             objective=objective,
         )
+
+    def in_one_process(self, who: str) -> None:
+        """Raise InputError if a module is isolated, which `who` cannot work with."""
+        for slot, chosen in self.singles.items():
+            if chosen.isolate:
+                raise InputError(
+                    f"{who}: expected all modules in one process, came {slot}.isolate=true;"
+                    f" set {slot}.isolate=false, or leave {who} out"
+                )
+
+    def _module(self, slot: str, site: Site, tensors: Tensors | None) -> Any:
+        chosen = self.singles[slot]
+        if not chosen.isolate:
+            return chosen.build(site)
+        if slot == "actor" and getattr(self.singles["world_model"].kind, "adapts", False):
+            raise InputError(
+                f"actor.isolate: expected a world model that does not change while it is lived"
+                f" with, came {self.singles['world_model'].use}; set actor.isolate=false"
+            )
+        return Isolated(slot, chosen.kind, chosen.settings, self.config.model_dump(), tensors)
 
 
 def blueprint(config: AgentConfig) -> Blueprint:

@@ -132,6 +132,7 @@ def random_policy(world: Any, seeds: Sequence[int], ticks: int) -> Outcome:
 
 def referable(blueprint: Blueprint) -> None:
     """Raise InputError if the true simulator cannot stand in for this agent's world model."""
+    blueprint.in_one_process("the true-simulator planner")
     actor = blueprint.singles["actor"]
     if getattr(actor.kind, "descends", False):
         raise InputError(

@@ -61,6 +61,7 @@ class Adapting(JEPA):
     reads: ClassVar[tuple[type, ...]] = (Percept, Action)
     recalls: ClassVar[tuple[type, ...]] = ()
     posts: ClassVar[type] = Forecast
+    adapts: ClassVar[bool] = True
 
     def __init__(
         self, config: Config, site: Site, latent_variable: LatentVariable | None = None
