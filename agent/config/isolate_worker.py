@@ -79,7 +79,7 @@ def _done(request: Mapping[str, Any], module: Any, mind: Any) -> Any:
         _witness(mind.guardrails, post)
         return pack(module.tick(post))
     if what == "reset":
-        getattr(mind.guardrails, "begin", lambda: None)()
+        mind.guardrails.begin()
         module.reset(request["batch"])
     if what == "ports":
         told = module.ports()
@@ -90,7 +90,7 @@ def _done(request: Mapping[str, Any], module: Any, mind: Any) -> Any:
 
 def _witness(guardrails: Any, post: Post) -> None:
     """Let guardrails that remember see this tick: a planner asks them before the gate does."""
-    if hasattr(guardrails, "witness") and Percept in post._now:
+    if Percept in post._now:
         guardrails.witness(post[Percept].latent)
 
 
