@@ -27,6 +27,7 @@ from agent.cli.common import (
 )
 from agent.cli.pages import make_report
 from agent.cli.preflight import describe, preflight
+from agent.cli.unreached import Pursuit
 from agent.config import schema
 from agent.config.build import Blueprint, Mind
 from agent.core.errors import InputError, SafetyError
@@ -34,7 +35,7 @@ from agent.core.guardrails import realised
 from agent.core.loop import Tick
 from agent.core.messages import Verdict
 from agent.evaluate.believed import believed
-from agent.evaluate.episodes import Outcome, episodes, oracle, random_policy, referable
+from agent.evaluate.episodes import Outcome, episodes, oracle, random_policy, referable, tasks_of
 from agent.evaluate.statistics import proportion
 from agent.record import checkpoint
 from agent.record.audit import believing, remembers
@@ -58,6 +59,7 @@ def main(options: argparse.Namespace) -> int:
     world = found.world(1)
     try:
         agent = mind.agent(world)
+        tasks_of(world, seeds[:1], found.config.run.goal)
         preflight(mind, agent, about)
         folder = _folder(options, found)
         header = _header(found, mind, about, seeds)
@@ -142,12 +144,15 @@ def _live(
     whole: Outcome | None = None
     ticks_ms: list[float] = []
     late = 0
+    unreached: list[dict[str, Any]] = []
     believe = believing(mind.guardrails)
     with Recorder(folder, header, believe) as recorder, Panel(header) as panel:
         for episode, seed in enumerate(seeds):
+            pursuit = Pursuit(mind)
 
-            def watch(tick: Tick, episode: int = episode) -> None:
+            def watch(tick: Tick, episode: int = episode, pursuit: Pursuit = pursuit) -> None:
                 nonlocal late
+                pursuit.watch(tick)
                 recorder.write(episode, tick, _pose(world))
                 panel.update(episode, tick)
                 ticks_ms.append(sum(tick.elapsed_ms.values()))
@@ -155,10 +160,14 @@ def _live(
                 for fault in tick.faults:
                     recorder.event(f"episode {episode}, tick {tick.index}: {fault}")
 
-            part = episodes(mind, world, [seed], found.config.run.ticks, watch, deadline=True)
+            asked = found.config.run
+            part = episodes(mind, world, [seed], asked.ticks, watch, deadline=True, goal=asked.goal)
+            if mind.site.goal.size and not part.reached.any():
+                unreached.append(pursuit.explain(seed))
             whole = part if whole is None else whole + part
     assert whole is not None
     timing = {
+        "unreached": unreached,
         "deadline_misses": late,
         "tick_ms_p50": float(np.percentile(ticks_ms, 50)),
         "tick_ms_p99": float(np.percentile(ticks_ms, 99)),
@@ -182,13 +191,14 @@ def _baselines(found: Blueprint, tensors: Any, seeds: list[int]) -> dict[str, An
     if not found.config.run.reference or not found.wants:
         return {}
     say("the same episodes under a random policy and under the true-simulator planner ...")
-    ticks = found.config.run.ticks
+    ticks, goal = found.config.run.ticks, found.config.run.goal
     world = found.world(len(seeds))
     try:
-        chance = random_policy(world, seeds, ticks)
+        chance = random_policy(world, seeds, ticks, goal)
     finally:
         world.close()
-    return {"random": _summary(chance), "oracle": _summary(oracle(found, tensors, seeds, ticks))}
+    best = oracle(found, tensors, seeds, ticks, goal)
+    return {"random": _summary(chance), "oracle": _summary(best)}
 
 
 def _summary(outcome: Outcome) -> dict[str, Any]:
@@ -219,6 +229,7 @@ def _card(
         "energy": dict(zip(mind.site.terms, outcome.terms.tolist(), strict=True)),
         "verdicts": {"allowed": allowed, "repaired": repaired, "vetoed": vetoed},
         "refused_shortcuts": outcome.refused,
+        "coverage": _coverage(mind),
         "contacts": summary["contacts"],
         "speeding": summary["speeding"],
         "ticks": outcome.ticks,
@@ -240,6 +251,15 @@ def _believed(folder: Path) -> dict[str, Any]:
     }
 
 
+def _coverage(mind: Mind) -> dict[str, Any]:
+    """Return promised and achieved coverage, where margins adapt."""
+    adaptive = mind.adaptive
+    if adaptive is None:
+        return {}
+    found = {"promised": 1.0 - adaptive.alpha, "n": adaptive.forecasts}
+    return found | {"by_guardrail": adaptive.coverage()}
+
+
 def _figures(card: dict[str, Any]) -> dict[str, Figure]:
     ok, figures = card["success"], dict[str, Figure]()
     if ok is not None:
@@ -249,6 +269,11 @@ def _figures(card: dict[str, Any]) -> dict[str, Figure]:
     broken = card["contacts"] + card["speeding"]
     figures["true_violations"] = figure(broken, n=card["ticks"], unit="ticks")
     figures["vetoes"] = figure(card["verdicts"]["vetoed"], n=card["ticks"], unit="ticks")
+    for name, seen in card["coverage"].get("by_guardrail", {}).items():
+        figures[f"coverage.{name}"] = figure(seen["achieved"], n=card["coverage"]["n"])
+        figures[f"coverage_sealed.{name}"] = figure(seen["sealed"], n=card["coverage"]["n"])
+    if card["coverage"]:
+        figures["promised_coverage"] = figure(card["coverage"]["promised"])
     for name in ("deadline_misses", "tick_ms_p50", "tick_ms_p99"):
         figures[name] = figure(card[name], n=card["ticks"])
     return figures

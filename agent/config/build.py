@@ -15,6 +15,7 @@ from agent.config.resolve import MODULES, resolve
 from agent.config.resolve import parts as known_parts
 from agent.config.schema import AgentConfig, Part, validate
 from agent.config.sound import check_errors, check_parts, check_settings, check_shown
+from agent.core.adaptive import AdaptiveMargins
 from agent.core.errors import InputError, nearest
 from agent.core.gate import Gate
 from agent.core.guardrails import Guardrails, realised
@@ -128,6 +129,7 @@ class Mind:
     rails: tuple[Any, ...]
     guardrails: Guardrails
     objective: GuardedObjective
+    adaptive: AdaptiveMargins | None = None
 
     def trainable(self) -> dict[str, nn.Module]:
         """Return the parts that hold weights, by their prefix in a checkpoint."""
@@ -165,7 +167,8 @@ class Mind:
         gate_config = self.blueprint.config.gate
         limit = gate_config.deadline_ms if deadline and gate_config.deadline_ms else float("inf")
         fallback = torch.tensor(gate_config.fallback)
-        gate = Gate(self.guardrails, self.objective, world.actuators, fallback, limit)
+        rails, adaptive = self.guardrails, self.adaptive
+        gate = Gate(rails, self.objective, world.actuators, fallback, limit, adaptive)
         apart = [m for m in self.modules().values() if isinstance(m, Isolated)]
         for module in apart:
             module.limit_s = START_S
@@ -256,6 +259,11 @@ class Blueprint:
         site = replace(site, terms=tuple(cost.terms), guardrails=guardrails.names)
         objective = GuardedObjective(world_model, cost, guardrails)
         site = replace(site, objective=objective)
+        gate, configurator = self.config.gate, self._module("configurator", site, tensors)
+        adaptive = None
+        if gate.margins == "adaptive":
+            ticks = self.singles["configurator"].settings.horizon
+            adaptive = AdaptiveMargins(guardrails, objective, ticks, gate.alpha, gate.pace)
         actor = self._module("actor", site, tensors)
         _fill({"actor": actor}, tensors)
         return Mind(
@@ -268,11 +276,12 @@ class Blueprint:
             terms=terms,
             cost=cost,
             memory=self._module("memory", site, tensors),
-            configurator=self._module("configurator", site, tensors),
+            configurator=configurator,
             actor=actor,
             rails=tuple(c.build(site) for c in self.guardrails),
             guardrails=guardrails,
             objective=objective,
+            adaptive=adaptive,
         )
 
     def in_one_process(self, who: str) -> None:

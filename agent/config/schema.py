@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, Field, ValidationError
 
@@ -18,21 +18,30 @@ Part = dict[str, Any]
 
 
 class GateConfig(Settings):
-    """The gate: `fallback` command in actuator units; `deadline_ms` 0 means none."""
+    """The gate: `fallback` command in actuator units; `deadline_ms` 0 means none.
+
+    With `margins: adaptive` calibrated margins are widened while living, and never narrowed, so
+    that in the long run a share `alpha` of forecasts is exceeded; `pace` is how fast.
+    """
 
     fallback: list[float]
     deadline_ms: float = Field(default=0.0, ge=0)
+    margins: Literal["sealed", "adaptive"] = "sealed"
+    alpha: float = Field(default=0.1, gt=0, lt=1)
+    pace: float = Field(default=0.05, gt=0, le=1)
 
 
 class RunConfig(Settings):
     """What `run` lives: these episode seeds, so many ticks each.
 
-    `reference` says whether random policy and true-simulator planner live them too.
+    `reference` says whether random policy and true-simulator planner live them too. `goal` is asked
+    in every episode, in the goal sensor's unit; none leaves it to the world, which asks by seed.
     """
 
     seeds: list[int] = Field(min_length=1)
     ticks: int = Field(default=100, ge=1)
     reference: bool = True
+    goal: list[float] | None = None
 
 
 class EvalConfig(Settings):

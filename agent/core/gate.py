@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from agent.core.adaptive import AdaptiveMargins
 from agent.core.errors import InputError
 from agent.core.guardrails import Guardrails
 from agent.core.messages import Action, Percept, Plan, Ruling, Verdict
@@ -48,11 +49,13 @@ class Gate:
         actuators: Layout,
         fallback: Tensor,
         deadline_ms: float = float("inf"),
+        adaptive: AdaptiveMargins | None = None,
     ) -> None:
         """Stand after the actor.
 
         `fallback` [A] in actuator units is what goes out when nothing else may; `deadline_ms`
-        is the longest a tick may think before its plan counts as late.
+        is the longest a tick may think before its plan counts as late; `adaptive` widens margins
+        while living.
         Raises InputError if the fallback is not finite or outside the actuator limits.
         """
         self._low, self._high = actuators.bounds()
@@ -71,7 +74,7 @@ class Gate:
             )
         self.guardrails, self._objective = guardrails, objective
         self.fallback, self.deadline_ms = fallback, deadline_ms
-        self.sealed = guardrails.seal
+        self.sealed, self._adaptive = guardrails.seal, adaptive
         self.reset()
         mine = ("guardrails", "_objective", "fallback", "_low", "_high", "_limits", "deadline_ms")
         theirs = ("_model", "_cost", "_guardrails")
@@ -82,8 +85,11 @@ class Gate:
         """Forget the plan kept from the last tick, and what guardrails remember of the episode."""
         self._kept: Tensor | None = None
         self.guardrails.begin()
+        if self._adaptive is not None:
+            self._adaptive.begin()
         self._trace, self._seen = self.guardrails.trace, False
 
+    @torch.no_grad()
     def look(self, percept: Percept | None) -> None:
         """Let the guardrails remember this tick, once, before anybody plans in it.
 
@@ -92,6 +98,14 @@ class Gate:
         if not self._seen and self.guardrails.trace == self._trace:
             self.guardrails.witness(None if percept is None else percept.latent)
             self._trace, self._seen = self.guardrails.trace, True
+            if self._adaptive is not None and percept is not None:
+                self._adaptive.see(percept.latent)
+                self._trace = self.guardrails.trace
+
+    def sent(self, action: Action) -> None:
+        """Take note of the command that goes out, for margins that adapt."""
+        if self._adaptive is not None:
+            self._adaptive.sent(action.command)
 
     @torch.no_grad()
     def rule(

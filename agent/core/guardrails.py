@@ -55,6 +55,9 @@ class Guardrails:
         tensors = [self._margins, *(t for part in self._parts for t in _tensors(part))]
         self._views = [(t, t.data_ptr(), t.detach().numpy()) for t in tensors]
         self.seal = self._digest()
+        self.realised = torch.tensor([realised(t) for t in terms], dtype=torch.bool)
+        self._wider = torch.zeros(len(terms), 1)
+        self._widened, self._adapted = _sha(self._wider), False
 
     def __len__(self) -> int:
         """Return how many guardrails there are."""
@@ -66,12 +69,25 @@ class Guardrails:
         return int(self._margins.shape[1])
 
     def margins(self, horizon: int) -> Tensor:
-        """Return the margins of steps 1..horizon, [R H]; the last calibrated one goes on."""
-        have = self._margins.shape[1]
-        if have >= horizon:
-            return self._margins[:, :horizon].clone()
-        last = self._margins[:, -1:].expand(-1, horizon - have)
-        return torch.cat([self._margins, last], dim=1)
+        """Return the margins in force of steps 1..horizon, [R H]; the last one goes on."""
+        sealed = _stretched(self._margins, horizon)
+        return sealed + _stretched(self._wider, horizon) if self._adapted else sealed
+
+    def sealed_margins(self, horizon: int) -> Tensor:
+        """Return the calibrated margins alone, without what was added while living."""
+        return _stretched(self._margins, horizon)
+
+    def widen(self, more: Tensor) -> None:
+        """Add `more` [R H] to the sealed margins, in place of what was added before; for the gate.
+
+        Raises ValueError unless it is finite and nowhere below 0: sealed margins are the least.
+        """
+        fits = more.ndim == 2 and len(more) == len(self._terms) and more.shape[1] > 0
+        if not fits or not bool((more >= 0).all()) or not bool(more.isfinite().all()):
+            raise ValueError(f"guardrails: expected finite margins >= 0, came {list(more.shape)}")
+        if self.verify():
+            self._wider, self._adapted = more.detach().clone(), True
+            self._widened = _sha(self._wider)
 
     def measured(self) -> Tensor:
         """Return the margins as they were calibrated: a row for each guardrail that is realised."""
@@ -88,8 +104,8 @@ class Guardrails:
 
     @property
     def trace(self) -> str:
-        """SHA-256 over what guardrails remember of the episode; it changes with `witness` alone."""
-        return self._past.trace
+        """SHA-256s over what changes while living: what is remembered, and what was widened."""
+        return f"{self._past.trace} {self._widened}"
 
     def begin(self) -> None:
         """Let an episode begin, or end: guardrails remember nothing."""
@@ -118,9 +134,13 @@ class Guardrails:
         if not self._terms:
             b, k, h, _ = rollout.actions.shape
             return rollout.actions.new_zeros(b, k, 0, h)
-        values = torch.stack([t.value(rollout).amax(dim=0) for t in self._terms], dim=2)
+        values = self.values(rollout)
         values = values + self.margins(values.shape[-1])
         return values.nan_to_num(nan=torch.inf, posinf=torch.inf, neginf=torch.inf)
+
+    def values(self, rollout: Rollout) -> Tensor:
+        """Return guardrail values as they are, worst over members, [B K R H]."""
+        return torch.stack([t.value(rollout).amax(dim=0) for t in self._terms], dim=2)
 
     def verify(self) -> bool:
         """Say whether code, parameters, margins, readout weights and memory are the sealed ones.
@@ -144,7 +164,8 @@ class Guardrails:
             return False
         if any(t.data_ptr() != place for t, place, _ in self._views):
             return False
-        return self._past.intact() and self._digest() == self.seal
+        moved = self._past.intact() and _sha(self._wider) == self._widened
+        return moved and bool(self._wider.any()) <= self._adapted and self._digest() == self.seal
 
     def _digest(self) -> str:
         digest = self._base.copy()
@@ -181,6 +202,18 @@ def _checked(margins: Tensor | None, wanted: list[bool]) -> Tensor:
     whole = own.new_zeros(len(wanted), own.shape[1])
     whole[wanted] = own
     return whole
+
+
+def _stretched(margins: Tensor, horizon: int) -> Tensor:
+    """Return margins [R h] of steps 1..horizon; the last one goes on."""
+    have = margins.shape[1]
+    if have >= horizon:
+        return margins[:, :horizon].clone()
+    return torch.cat([margins, margins[:, -1:].expand(-1, horizon - have)], dim=1)
+
+
+def _sha(values: Tensor) -> str:
+    return hashlib.sha256(values.contiguous().numpy().data).hexdigest()
 
 
 def _tree(readouts: Any) -> tuple[Any, ...]:

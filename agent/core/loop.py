@@ -118,6 +118,7 @@ class Agent:
         if action.command.shape[0] != rows:
             action = Action(self.gate.fallback.expand(rows, -1).clone())
         now[Verdict], now[Action] = verdict, Action(action.command.clone())
+        self.gate.sent(action)
         return {Verdict: verdict, Action: action}
 
 

@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 from agent.config.build import Blueprint, Mind
 from agent.core.errors import InputError
 from agent.core.loop import Tick, live
-from agent.core.messages import Action, Plan, Ruling, Verdict
+from agent.core.messages import Action, Plan, Ruling, Task, Verdict
 from agent.evaluate.goals import asked
 from worlds.oracle import Oracle
 
 Watcher = Callable[[Tick], None]
+Goal = Sequence[float] | None
 ORACLE_BATCH = 8
 """Oracle episodes lived together; a batch ends when all of its goals are reached."""
 
@@ -66,6 +67,20 @@ def trials_of(world: Any) -> Any:
     return importlib.import_module(world.trials)
 
 
+def tasks_of(world: Any, seeds: Sequence[int], goal: Goal = None) -> Task:
+    """Return what is asked in the episodes with these seeds: `goal` of all, or the world's own.
+
+    Raises InputError if `goal` has another size than the world's own.
+    """
+    asked: Task = trials_of(world).tasks(seeds)
+    if goal is None:
+        return asked
+    size = asked.goal.shape[1]
+    if len(goal) != size:
+        raise InputError(f"run.goal: expected {size} numbers, came {len(goal)}: {list(goal)}")
+    return Task(torch.tensor([list(goal)] * len(seeds), dtype=torch.float32))
+
+
 def episodes(
     mind: Mind,
     world: Any,
@@ -74,20 +89,23 @@ def episodes(
     watch: Watcher | None = None,
     until_done: bool = False,
     deadline: bool = False,
+    goal: Goal = None,
 ) -> Outcome:
     """Live one episode per seed in lock-step and return what truly happened.
 
-    `until_done` stops when every goal has been reached; `deadline` puts the gate's into force.
+    `until_done` stops when every goal has been reached; `deadline` puts the gate's into force;
+    `goal` is asked of all in place of what the world asks of a seed.
     Raises InputError if the world sets other goals than the agent's config names.
     """
     trials = trials_of(world)
-    task = asked(mind, trials, seeds)
+    task = tasks_of(world, seeds, goal)
     if task.goal.shape[1] != mind.site.goal.size:
         raise InputError(
             f"goal: expected goals of {mind.site.goal.size} numbers ({mind.site.goal.describe()}),"
             f" {world.trials} sets goals of {task.goal.shape[1]}; leave `goal` out, or name another"
         )
-    scorer = trials.Scorer(world, trials.tasks(seeds))
+    scorer = trials.Scorer(world, task)
+    task = asked(mind, trials, seeds, task)
     agent = mind.agent(world, deadline)
     rulings = np.zeros(3, dtype=np.int64)
     refused, lived = 0, 0
@@ -109,10 +127,10 @@ def episodes(
     return _outcome(scorer.score(), lived, rulings, refused, sums / max(lived, 1), faults)
 
 
-def random_policy(world: Any, seeds: Sequence[int], ticks: int) -> Outcome:
+def random_policy(world: Any, seeds: Sequence[int], ticks: int, goal: Goal = None) -> Outcome:
     """Live episodes under uniform random commands, held for a quarter of a second, ungated."""
     trials = trials_of(world)
-    task = trials.tasks(seeds)
+    task = tasks_of(world, seeds, goal)
     scorer = trials.Scorer(world, task)
     world.reset(seeds)
     low, high = world.actuators.bounds()
@@ -141,7 +159,9 @@ def referable(blueprint: Blueprint) -> None:
         )
 
 
-def oracle(blueprint: Blueprint, tensors: Any, seeds: Sequence[int], ticks: int) -> Outcome:
+def oracle(
+    blueprint: Blueprint, tensors: Any, seeds: Sequence[int], ticks: int, goal: Goal = None
+) -> Outcome:
     """Live episodes with the true simulator in the world model's place; all else is the agent's.
 
     Episodes end when their goal is reached, since simulating every candidate is slow. Raises
@@ -158,7 +178,7 @@ def oracle(blueprint: Blueprint, tensors: Any, seeds: Sequence[int], ticks: int)
 
         try:
             mind = blueprint.assemble(tensors, truth)
-            found = episodes(mind, world, some, ticks, until_done=True)
+            found = episodes(mind, world, some, ticks, until_done=True, goal=goal)
         finally:
             world.close()
         whole = found if whole is None else whole + found

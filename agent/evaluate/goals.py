@@ -13,18 +13,20 @@ from agent.core.messages import Task
 
 
 @torch.no_grad()
-def asked(mind: Mind, trials: Any, seeds: Sequence[int]) -> Task:
-    """Return the task of the episodes with these seeds, as this agent is given it.
+def asked(mind: Mind, trials: Any, seeds: Sequence[int], told: Task | None = None) -> Task:
+    """Return the task of the episodes with these seeds, or `told`, as this agent is given it.
 
     Where goals are shown (`shown` in the config), a world of its own is put where the goal is, and
     what its sensors show there is all that the agent learns: perception encodes it, and the goal in
     numbers is what the agent's readouts say of that latent, errors and all.
     Raises InputError if the world cannot show its goals.
     """
-    told: Task = trials.tasks(seeds)
+    told = trials.tasks(seeds) if told is None else told
     config = mind.blueprint.config
     if not config.shown:
         return told
+    if config.run.goal is not None:
+        raise InputError("run.goal: expected goals in numbers, came `shown: true`; leave one out")
     if not hasattr(trials, "sights"):
         raise InputError(
             f"shown: expected a world that can show its goals, came {config.world['use']}; give its"

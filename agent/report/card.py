@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 Card = Mapping[str, Any]
+SHOWN = 5
+"""Goals not reached that are explained."""
 
 
 def badge(card: Card) -> tuple[str, str]:
@@ -83,6 +85,33 @@ def believed(card: Card) -> list[tuple[str, str]]:
     ]
 
 
+def unreached(found: Card) -> str:
+    """Return why a goal was not reached, as `not reached: `clear` forbids it ...`."""
+    unit = found.get("goal_unit", "")
+    near = f"{found['nearest']:.3g} {unit} away at the nearest"
+    if not found.get("guardrail"):
+        return f"not reached: {near}; no guardrail forbids the straight way on"
+    beyond = f"by {found['beyond']:.3g} {found['unit']}".strip()
+    return (
+        f"not reached: `{found['guardrail']}` ({found['limit']}) forbids it; {near}, the straight"
+        f" way on would break the limit {beyond}, margin included"
+    )
+
+
+def coverage(found: Card) -> str:
+    """Return promised coverage beside what was achieved; nothing where margins do not adapt."""
+    if not found.get("by_guardrail"):
+        return ""
+    parts = [
+        f"{name} {100 * seen['achieved']:.1f} % ({100 * seen['sealed']:.1f} % by sealed margins)"
+        for name, seen in found["by_guardrail"].items()
+    ]
+    return (
+        f"promised {100 * found['promised']:.0f} % of forecasts at every step; achieved at the"
+        f" worst step {', '.join(parts)}, n = {found['n']} ticks"
+    )
+
+
 def facts(card: Card) -> list[tuple[str, str]]:
     """Return the card's facts as (name, value) lines, in the order people ask."""
     verdicts = card.get("verdicts", {})
@@ -94,6 +123,8 @@ def facts(card: Card) -> list[tuple[str, str]]:
             *true(card),
             ("shortcuts refused", f"{card.get('refused_shortcuts', 0)} ticks"),
         ]
+    lines += [("margins", coverage(card.get("coverage", {})))]
+    lines += [(f"goal of {u['seed']}", unreached(u)) for u in card.get("unreached", ())[:SHOWN]]
     lines += [
         *believed(card),
         ("gate", " · ".join(f"{n} {name}" for name, n in verdicts.items())),
