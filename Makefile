@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo test check setup train-all bench results clean
+.PHONY: demo test check setup train-all bench combinations mutation results clean
 
 demo: $(READY)  ## set up, then watch an agent plan through the world it learned
 	$(BIN)/python run_agent.py
@@ -81,12 +81,20 @@ bench: $(READY)  ## measure what docs/results/ holds (hours; every line stands a
 	  --json docs/results/continual-gain.json --out docs/results/continual-gain.svg
 	$(BIN)/python run_agent.py bench continual configs/reach-adapting.yaml world.mass_scale=2.0 --lives 2 --episodes 12 \
 	  --json docs/results/continual-mass.json --out docs/results/continual-mass.svg
+	for name in reach lead reach-pixels; do $(BIN)/python run_agent.py redteam configs/$$name.yaml \
+	  --json docs/results/redteam-$$name.json --out docs/results/redteam-$$name.svg || exit 1; done
 	$(BIN)/python run_agent.py bench exploration configs/reach.yaml joint_angle joint_speed train.explore.episodes=192 \
 	  train.learner.steps=1000 train.readouts.steps=500 'train.explore.curiosity={steps: 600, rounds: 3}' \
 	  --json docs/results/exploration.json
 
+combinations: $(READY)  ## agents put together at random: was every command judged? (an hour)
+	$(BIN)/python -m tests.contract.combinations 10000 --json docs/results/combinations.json
+
+mutation: $(READY)  ## put small faults into guardrails and gate, and see whether tests notice (an hour)
+	$(BIN)/python -m tests.mutation --json docs/results/mutation.json
+
 results: $(READY)  ## write the tables of README and the guide from docs/results/
-	$(BIN)/python -c 'from agent.report import augmentations, planners, recipes, results; results.fill(); recipes.fill(); augmentations.fill(); planners.fill()'
+	$(BIN)/python -c 'from agent.report import augmentations, planners, recipes, redteam, results; results.fill(); recipes.fill(); augmentations.fill(); planners.fill(); redteam.fill()'
 
 clean:  ## remove the environment and all runs
 	rm -rf $(VENV) runs
