@@ -220,9 +220,10 @@ def figures(found: list[Tried]) -> Figures:
     """Return how many vectors were prevented, detected and undetected, in all and by place."""
     told: Figures = {"tampering_vectors": Told(float(len(found)))}
     for verdict in (PREVENTED, DETECTED, UNDETECTED):
-        told[f"tampering_{verdict}"] = Told(
-            float(sum(t.verdict == verdict for t in found)), n=len(found)
-        )
+        for place in ("", MEMORY, DISK):
+            some = [t for t in found if place in ("", t.vector.where)]
+            hits = float(sum(t.verdict == verdict for t in some))
+            told[f"tampering_{verdict}{place and '.'}{place}"] = Told(hits, n=len(some))
     for tried in found:
         grade = (PREVENTED, DETECTED, UNDETECTED).index(tried.verdict)
         told[f"tamper.{tried.vector.where}.{tried.vector.name}"] = Told(float(grade))

@@ -34,7 +34,14 @@ def test_every_fault_is_another_one() -> None:
 
 
 def test_a_sound_file_passes_and_its_faults_are_noticed() -> None:
-    words = [sys.executable, "-m", "tests.mutation", "agent/core/guardrails.py", "--every", "40"]
+    words = [
+        sys.executable,
+        "-m",
+        "tests.mutation",
+        "modules/cost/guardrails/at_least.py",
+        "--every",
+        "4",
+    ]
     done = subprocess.run(
         words, cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=900, check=False
     )
