@@ -6,11 +6,13 @@ from pydantic import Field
 from torch import Tensor
 
 from agent.core.disagreement import disagreement
+from agent.core.hardwired import hardwired
 from agent.core.messages import Directive, Rollout
 from agent.core.protocols import Site
 from agent.core.settings import Settings
 
 
+@hardwired
 class Curiosity:
     """Boredom: 1 where the model's networks agree, 1/2 where they disagree by `usual`, towards 0.
 

@@ -6,11 +6,13 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from agent.core.hardwired import hardwired
 from agent.core.messages import Directive, Rollout
 from agent.core.protocols import Site
 from agent.core.settings import Settings
 
 
+@hardwired
 class Novelty:
     """Boredom: 1 at a remembered state, 1/2 at distance `near` from the nearest one, towards 0.
 
