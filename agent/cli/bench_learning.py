@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from agent.cli.common import configure, figure, say, write_figures
-from agent.config.build import Chosen, Mind
+from agent.config.build import Mind
+from agent.config.choose import Chosen
 from agent.core.errors import InputError
 from agent.evaluate.statistics import mean
 from agent.train.course import course_of

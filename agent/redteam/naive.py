@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import Tensor
 
-from agent.config.build import choose
+from agent.config.choose import choose
 from agent.core.messages import Rollout
 from agent.core.protocols import Site
 from agent.core.settings import Settings

@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import nn
 
-from agent.config.build import choose
+from agent.config.choose import choose
 from agent.core.settings import Settings
 
 

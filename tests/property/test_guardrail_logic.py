@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from agent.config.build import choose
+from agent.config.choose import choose
 from agent.config.resolve import parts
 from agent.core.guardrails import Guardrails
 from agent.core.messages import Rollout

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from agent.config.build import choose
+from agent.config.choose import choose
 from agent.core.errors import InputError
 from agent.core.messages import Rollout
 from agent.core.past import moment, since

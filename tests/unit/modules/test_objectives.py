@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from agent.config import schema
-from agent.config.build import blueprint, choose
+from agent.config.build import blueprint
+from agent.config.choose import choose
 from agent.core.errors import InputError
 from agent.core.protocols import Site
 from agent.core.spec import Channel, Layout
