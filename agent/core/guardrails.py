@@ -8,11 +8,9 @@ process, could replace `verify` itself.
 
 from __future__ import annotations
 
-import copy
 import hashlib
-import inspect
-from collections.abc import Iterator, Sequence
-from types import FunctionType
+from collections.abc import Sequence
+from operator import is_
 from typing import Any
 
 import torch
@@ -22,6 +20,16 @@ from agent.core.errors import InputError
 from agent.core.messages import Rollout
 from agent.core.past import BROKEN, Past, every
 from agent.core.protocols import Guardrail, Readouts
+from agent.core.seal import (
+    CODE,
+    functions_of,
+    getter,
+    kept_of,
+    lasting,
+    source_of,
+    tensors_of,
+    tree_of,
+)
 
 
 class Guardrails:
@@ -41,18 +49,20 @@ class Guardrails:
         self.names = tuple(t.name for t in terms)
         self._margins = _checked(margins, [realised(t) for t in terms])
         self._past = Past(terms, readouts.read)
-        self._parts = (*_tree(readouts), *every(terms))
+        self._parts = (*tree_of(readouts), *every(terms))
         self._kinds = [type(part) for part in self._parts]
-        found = [(k, n, f) for k in dict.fromkeys(self._kinds) for n, f in _functions(k)]
-        self._code = [(k, n, f, f.__code__) for k, n, f in found]
-        self._given = [(vars(part), _kept(vars(part))) for part in self._parts]
+        found = {kind: functions_of(kind) for kind in dict.fromkeys(self._kinds)}
+        self._code = [(k, getter(dict(f)), tuple(dict(f).values())) for k, f in found.items() if f]
+        self._functions = tuple(f for _, _, own in self._code for f in own)
+        self._compiled = tuple(f.__code__ for f in self._functions)
+        self._given = [(vars(part), kept_of(vars(part))) for part in self._parts]
         plain = [
-            (kind.__qualname__, {k: repr(v) for k, v in kept.items() if _lasting(v)})
+            (kind.__qualname__, {k: repr(v) for k, v in kept.items() if lasting(v)})
             for kind, (_, kept) in zip(self._kinds, self._given, strict=True)
         ]
-        source = "".join(_source(f) for _, _, f, _ in self._code) + repr(plain)
+        source = "".join(map(source_of, self._functions)) + repr(plain)
         self._base = hashlib.sha256(source.encode())
-        tensors = [self._margins, *(t for part in self._parts for t in _tensors(part))]
+        tensors = [self._margins, *(t for part in self._parts for t in tensors_of(part))]
         self._views = [(t, t.data_ptr(), t.detach().numpy()) for t in tensors]
         self.seal = self._digest()
         self.realised = torch.tensor([realised(t) for t in terms], dtype=torch.bool)
@@ -148,11 +158,13 @@ class Guardrails:
         What is looked at: the functions of every class involved, every attribute of every part
         (functions put on an instance, hooks and exchanged networks among them), and all tensors.
         """
-        for kind, name, function, code in self._code:
-            if getattr(kind, name, None) is not function:
+        try:
+            if not all(all(map(is_, get(kind), own)) for kind, get, own in self._code):
                 return False
-            if getattr(function, "__code__", None) is not code:
-                return False
+        except AttributeError:  # a function was taken away
+            return False
+        if not all(map(is_, map(CODE, self._functions), self._compiled)):
+            return False
         if self._readouts is not self._parts[0] or self._margins is not self._views[0][0]:
             return False
         if self._terms != self._sealed or [type(part) for part in self._parts] != self._kinds:
@@ -214,41 +226,3 @@ def _stretched(margins: Tensor, horizon: int) -> Tensor:
 
 def _sha(values: Tensor) -> str:
     return hashlib.sha256(values.contiguous().numpy().data).hexdigest()
-
-
-def _tree(readouts: Any) -> tuple[Any, ...]:
-    """Return readouts and every network inside, depth first."""
-    inner = getattr(readouts, "_modules", {})
-    return (readouts, *(part for child in inner.values() for part in _tree(child)))
-
-
-def _functions(kind: type) -> list[tuple[str, Any]]:
-    """Return the functions of a class and its bases; of torch's own classes, only `forward`."""
-    own = [base for base in kind.__mro__ if base.__module__.partition(".")[0] != "torch"]
-    names = sorted({"forward", *(name for base in own for name in vars(base))})
-    found = [(name, getattr(kind, name, None)) for name in names]
-    return [(name, value) for name, value in found if isinstance(value, FunctionType)]
-
-
-def _kept(attributes: dict[str, Any]) -> dict[str, Any]:
-    """Return attributes with containers copied, so that editing those shows."""
-    holds = (dict, list, set)
-    return {k: copy.copy(v) if isinstance(v, holds) else v for k, v in attributes.items()}
-
-
-def _tensors(part: Any) -> Iterator[Tensor]:
-    own = vars(part)
-    for group in (own, own.get("_parameters", {}), own.get("_buffers", {})):
-        yield from (t for t in group.values() if isinstance(t, Tensor))
-
-
-def _lasting(value: Any) -> bool:
-    """Say whether the text of a value is whole, and the same in every process."""
-    return not isinstance(value, Tensor | dict) and " at 0x" not in repr(value)
-
-
-def _source(function: Any) -> str:
-    try:
-        return inspect.getsource(function)
-    except (OSError, TypeError):
-        return repr(function.__code__.co_code)

@@ -8,13 +8,13 @@ replaces the watch itself.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from operator import attrgetter, is_, itemgetter
+from operator import is_, itemgetter
 from types import FunctionType, ModuleType
 from typing import Any
 
 from torch import Tensor
 
-CODE = attrgetter("__code__")
+from agent.core.seal import CODE
 
 
 class Watch:
