@@ -51,6 +51,8 @@ def _packed(value: Any) -> Any:
 
 
 def _value(packed: Any, hint: Any, tensor: bool, nested: type | None) -> Any:
+    if packed is None and (nested is not None or type(None) in typing.get_args(hint)):
+        return None
     if tensor:
         dtype, shape, data = packed
         if len(data) != math.prod(shape) * np.dtype(DTYPES[dtype]).itemsize:
@@ -58,7 +60,7 @@ def _value(packed: Any, hint: Any, tensor: bool, nested: type | None) -> Any:
         array: Any = np.frombuffer(bytearray(data), DTYPES[dtype])
         return torch.from_numpy(array).reshape(shape)
     if nested is not None:
-        return None if packed is None else unpack(nested, packed)
+        return unpack(nested, packed)
     return msgspec.convert(packed, hint)
 
 
