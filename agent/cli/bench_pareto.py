@@ -12,7 +12,7 @@ import numpy as np
 from agent.cli.common import Figure, checkpoints, configure, figure, mind_of, say, write_figures
 from agent.config.build import Blueprint, blueprint
 from agent.config.resolve import parts, resolve
-from agent.core.errors import InputError
+from agent.core.errors import InputError, nearest
 from agent.evaluate.episodes import Outcome, latency, trials_of
 from agent.evaluate.statistics import proportion
 from agent.evaluate.workers import carry_out, jobs
@@ -33,18 +33,20 @@ class Entry:
 
 
 def main(options: argparse.Namespace) -> int:
-    """Live the same episodes with every planner; returns the exit code."""
+    """Live the same episodes with every planner, or those named; returns the exit code."""
     if not options.overrides or "=" in options.overrides[0]:
         raise InputError("bench pareto: expected a config, came none; such as configs/reach.yaml")
-    options.config = options.overrides.pop(0)
+    options.config, *words = options.overrides
+    options.overrides = [word for word in words if "=" in word]
     base = configure(options)
+    asked = _named(entries(base), [word for word in words if "=" not in word])
     weights = checkpoints(options, base)[0]
     first = trials_of(base.singles["world"].kind).EVALUATION_SEEDS
     first = first if options.seed is None else options.seed
     seeds = list(range(first, first + (options.episodes or EPISODES)))
     figures: dict[str, Figure] = {}
     points = []
-    for entry in entries(base):
+    for entry in asked:
         told, point = _measured(entry, weights, seeds)
         figures |= {f"{entry.name}.{k}": v for k, v in told.items()}
         points.append(point)
@@ -70,6 +72,17 @@ def entries(base: Blueprint) -> list[Entry]:
         if "policy" in kind.Config.model_fields:
             found.append(Entry(use, _acting(base, {"use": use, **kept})))
     return found
+
+
+def _named(listed: list[Entry], names: list[str]) -> list[Entry]:
+    """Return the entries with these names, all without any. Raises InputError if there is none."""
+    known = {entry.name: entry for entry in listed}
+    for name in names:
+        if name not in known:
+            raise InputError(
+                f"bench pareto: unknown planner '{name}'; {nearest(name, list(known))}"
+            )
+    return [known[name] for name in names] or listed
 
 
 def _acting(base: Blueprint, actor: dict[str, Any]) -> Blueprint:

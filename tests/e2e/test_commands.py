@@ -256,6 +256,9 @@ def test_bench_pareto(weights: Path, folder: Path) -> None:
         assert found[f"{name}.plan_ms"]["value"] > 0
         assert found[f"{name}.energy"]["value"] > 0
     assert "still.success" not in found
+    assert main([*words, "icem"]) == 0
+    assert {k.partition(".")[0] for k in figures(folder / "p.json")} == {"icem"}
+    assert main([*words, "icme"]) == 2
     assert (folder / "p.svg").read_text().startswith("<svg")
 
 
