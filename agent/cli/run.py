@@ -75,7 +75,7 @@ def main(options: argparse.Namespace) -> int:
         world.close()
     Console().print(end_card(card))
     write_figures(options, found, seeds, _figures(card))
-    if not mind.guardrails.verify():
+    if not mind.guardrails.verify() or mind.guardrails.seal != header["seal"]:
         raise SafetyError(
             f"run: the guardrails' seal broke while running; every later tick was vetoed;"
             f" see {folder}/report.html"

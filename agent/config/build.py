@@ -89,14 +89,15 @@ class Mind:
         gate_config = self.blueprint.config.gate
         limit = gate_config.deadline_ms if deadline and gate_config.deadline_ms else float("inf")
         fallback = torch.tensor(gate_config.fallback)
-        rails, adaptive = self.guardrails, self.adaptive
-        gate = Gate(rails, self.objective, world.actuators, fallback, limit, adaptive)
+        gate = Gate(self.guardrails, self.objective, world.actuators, fallback, limit)
         apart = [m for m in self.modules().values() if isinstance(m, Isolated)]
         for module in apart:
             module.limit_s = START_S
         agent = wire(self.modules(), gate, world, self.site.goal)
         for module in apart:
             module.limit_s = min(limit / 1e3, HANG_S)
+        if self.adaptive is not None:
+            gate.adapt(self.adaptive)
         return agent
 
 
@@ -183,9 +184,15 @@ class Blueprint:
         site = replace(site, objective=objective)
         gate, configurator = self.config.gate, self._module("configurator", site, tensors)
         adaptive = None
-        if gate.margins == "adaptive":
+        if gate.margins == "adaptive" and model is None:
             ticks = self.singles["configurator"].settings.horizon
             adaptive = AdaptiveMargins(guardrails, objective, ticks, gate.alpha, gate.pace)
+        if self.singles["actor"].isolate and (adaptive is not None or guardrails.remembers):
+            raise InputError(
+                "actor.isolate: expected guardrails that neither remember nor adapt, which another"
+                " process would have to follow; set actor.isolate=false, or gate.margins=sealed and"
+                " no until, within or total"
+            )
         actor = self._module("actor", site, tensors)
         _fill({"actor": actor}, tensors)
         return Mind(

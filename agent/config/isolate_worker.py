@@ -23,7 +23,6 @@ from agent.config.build import blueprint
 from agent.config.parcel import KINDS, decode, encode, pack, unpack
 from agent.config.schema import AgentConfig, validate
 from agent.core.errors import HousecatError
-from agent.core.messages import Percept
 
 
 class Post:
@@ -75,9 +74,7 @@ def main(number: int) -> None:
 def _done(request: Mapping[str, Any], module: Any, mind: Any) -> Any:
     what = request["do"]
     if what == "tick":
-        post = Post(request["now"], request["before"])
-        _witness(mind.guardrails, post)
-        return pack(module.tick(post))
+        return pack(module.tick(Post(request["now"], request["before"])))
     if what == "reset":
         mind.guardrails.begin()
         module.reset(request["batch"])
@@ -86,12 +83,6 @@ def _done(request: Mapping[str, Any], module: Any, mind: Any) -> Any:
         fields = [(k.__name__, n, msgspec.to_builtins(s)) for (k, n), s in told.fields.items()]
         return {"axes": dict(told.axes), "fields": fields}
     return None
-
-
-def _witness(guardrails: Any, post: Post) -> None:
-    """Let guardrails that remember see this tick: a planner asks them before the gate does."""
-    if Percept in post._now:
-        guardrails.witness(post[Percept].latent)
 
 
 def _serve(line: socket.socket, answer: Any) -> None:

@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from agent.core import past, repair
 from agent.core.adaptive import AdaptiveMargins
 from agent.core.errors import InputError
 from agent.core.guardrails import Guardrails
@@ -49,13 +50,11 @@ class Gate:
         actuators: Layout,
         fallback: Tensor,
         deadline_ms: float = float("inf"),
-        adaptive: AdaptiveMargins | None = None,
     ) -> None:
         """Stand after the actor.
 
         `fallback` [A] in actuator units is what goes out when nothing else may; `deadline_ms`
-        is the longest a tick may think before its plan counts as late; `adaptive` widens margins
-        while living.
+        is the longest a tick may think before its plan counts as late.
         Raises InputError if the fallback is not finite or outside the actuator limits.
         """
         self._low, self._high = actuators.bounds()
@@ -74,16 +73,25 @@ class Gate:
             )
         self.guardrails, self._objective = guardrails, objective
         self.fallback, self.deadline_ms = fallback, deadline_ms
-        self.sealed, self._adaptive = guardrails.seal, adaptive
+        self.sealed = guardrails.seal
+        self._adaptive: AdaptiveMargins | None = None
         self.reset()
         mine = ("guardrails", "_objective", "fallback", "_low", "_high", "_limits", "deadline_ms")
         theirs = ("_model", "_cost", "_guardrails")
-        watched = {self: (*mine, "sealed"), objective: theirs, guardrails: ("_terms", "_sealed")}
-        self._watch = Watch(watched, [sys.modules[__name__]])
+        own = ("_terms", "_sealed", "_past", "_readouts")
+        watched = {self: (*mine, "sealed"), objective: theirs, guardrails: own}
+        watched[guardrails.past] = ("_guardrails", "_read", "remembers")
+        self._watch = Watch(watched, [sys.modules[__name__], repair, past])
+
+    def adapt(self, adaptive: AdaptiveMargins) -> None:
+        """Let margins be widened by what is lived from now on."""
+        self._adaptive = adaptive
+        adaptive.begin()
 
     def reset(self) -> None:
         """Forget the plan kept from the last tick, and what guardrails remember of the episode."""
         self._kept: Tensor | None = None
+        self._state: Tensor | None = None
         self.guardrails.begin()
         if self._adaptive is not None:
             self._adaptive.begin()
@@ -93,11 +101,13 @@ class Gate:
     def look(self, percept: Percept | None) -> None:
         """Let the guardrails remember this tick, once, before anybody plans in it.
 
-        None is a tick in which nothing was perceived.
+        Plans are judged from what was perceived now, whatever is done to the message later. None
+        is a tick in which nothing was perceived.
         """
         if not self._seen and self.guardrails.trace == self._trace:
             self.guardrails.witness(None if percept is None else percept.latent)
             self._trace, self._seen = self.guardrails.trace, True
+            self._state = None if percept is None else _own(percept.latent)
             if self._adaptive is not None and percept is not None:
                 self._adaptive.see(percept.latent)
                 self._trace = self.guardrails.trace
@@ -120,28 +130,28 @@ class Gate:
         try:
             batch = 1 if percept is None else percept.latent.shape[0]
             self.look(percept)
-            self._seen = False
-            if not fault and not self._intact():
-                fault = "the guardrails' seal is broken"
-            if not fault and not self._watch.intact():
-                fault = "the gate is not the one that was built and sealed"
-            if not fault and (percept is None or plan is None):
-                fault = "no plan"
-            if fault or percept is None or plan is None:
+            state, self._state, self._seen = self._state, None, False
+            broken = self._broken()
+            if broken:
+                self.guardrails.breach()
+            fault = fault or broken or ("no plan" if state is None or plan is None else "")
+            if fault or state is None or plan is None:
                 return self._veto(batch, fault)
-            return self._judge(percept, plan)
+            return self._judge(state, plan)
         except Exception as failure:  # noqa: BLE001 - whatever happens, no actuator stays live
             reason = " ".join(str(failure).split())
             return self._veto(batch, f"the gate failed: {type(failure).__name__}: {reason}")
 
-    def _intact(self) -> bool:
-        """Say whether plans are still judged by the guardrails that were sealed."""
+    def _broken(self) -> str:
+        """Say what is no longer as it was sealed: what judges plans, or who asks it; "": all is."""
         own = self.guardrails
         same = own is self._objective.guardrails and own.seal == self.sealed
-        return same and own.trace == self._trace and own.verify()
+        if not (same and own.trace == self._trace and own.verify()):
+            return "the guardrails' seal is broken"
+        return "" if self._watch.intact() else "the gate is not the one that was built and sealed"
 
-    def _judge(self, percept: Percept, plan: Plan) -> tuple[Verdict, Action]:
-        state, actions = _own(percept.latent), _own(plan.actions)
+    def _judge(self, state: Tensor, plan: Plan) -> tuple[Verdict, Action]:
+        actions = _own(plan.actions)
         batch = state.shape[0]
         shape = (batch, actions.shape[1], len(self._low))
         if tuple(actions.shape) != shape or shape[1] < 1:

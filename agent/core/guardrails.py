@@ -48,7 +48,7 @@ class Guardrails:
         self._readouts = readouts
         self.names = tuple(t.name for t in terms)
         self._margins = _checked(margins, [realised(t) for t in terms])
-        self._past = Past(terms, readouts.read)
+        self._past, self._breached = Past(terms, readouts.read), False
         self._parts = (*tree_of(readouts), *every(terms))
         self._kinds = [type(part) for part in self._parts]
         found = {kind: functions_of(kind) for kind in dict.fromkeys(self._kinds)}
@@ -113,6 +113,15 @@ class Guardrails:
         return self._past.remembers
 
     @property
+    def past(self) -> Past:
+        """What the guardrails remember; only the gate lets it go on."""
+        return self._past
+
+    def breach(self) -> None:
+        """Remember for good that something was found to be not as it was sealed."""
+        self._breached = True
+
+    @property
     def trace(self) -> str:
         """SHA-256s over what changes while living: what is remembered, and what was widened."""
         return f"{self._past.trace} {self._widened}"
@@ -157,7 +166,10 @@ class Guardrails:
 
         What is looked at: the functions of every class involved, every attribute of every part
         (functions put on an instance, hooks and exchanged networks among them), and all tensors.
+        Once broken, a seal stays broken.
         """
+        if self._breached:
+            return False
         try:
             if not all(all(map(is_, get(kind), own)) for kind, get, own in self._code):
                 return False

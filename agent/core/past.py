@@ -61,6 +61,7 @@ class Past:
         """Start anew: nothing has happened, and nobody is there."""
         self._kept: dict[str, Tensor] = {}
         self._present: Tensor | None = None
+        self._missed = False
         self.trace = self._digest()
 
     def intact(self) -> bool:
@@ -79,8 +80,11 @@ class Past:
             self._kept = self._after(last, self._kept)
         if latent is not None:
             self._present = latent.detach().clone()
+            if last is None and self._missed:
+                self._kept = self._after(torch.full_like(latent, torch.nan), {})
         elif last is not None:
             self._present = torch.full_like(last, torch.nan)
+        self._missed = latent is None
         self.trace = self._digest()
 
     def recall(self, states: Tensor) -> dict[str, Tensor]:

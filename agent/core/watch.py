@@ -65,8 +65,9 @@ class Watch:
 
 
 def _getter(names: Iterable[str]) -> Any:
-    """Return a function from a mapping to the tuple of its values under `names`, two at least."""
-    return itemgetter(*names)
+    """Return a function from a mapping to the tuple of its values under `names`."""
+    first, *rest = names
+    return itemgetter(first, *(rest or (first,)))
 
 
 def _function(value: Any) -> Any:

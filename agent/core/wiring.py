@@ -117,6 +117,7 @@ def _dry_tick(agent: Agent, world: World, goal: Layout, latent: int) -> None:
             faults = (str(fault),)
         if faults:
             raise WiringError("wiring: the dry tick failed:\n  " + "\n  ".join(faults))
+    agent.gate.reset()
 
 
 def _table(faults: list[Mismatch]) -> str:

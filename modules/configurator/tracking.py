@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from torch import Tensor
+
 from agent.core.messages import Appraisal, Directive, Recollection
 from agent.core.protocols import Inbox
 from modules.configurator.fixed import FixedConfigurator
@@ -22,8 +24,14 @@ class TrackingConfigurator(FixedConfigurator):
     recalls = (Appraisal, Recollection)
     posts = Directive
 
+    def reset(self, batch: int) -> None:
+        """Start an episode: no sub-goal is done."""
+        super().reset(batch)
+        self._stage: Tensor | None = None
+
     def tick(self, inbox: Inbox) -> Directive:
         """Return the directive for this tick, with what the last tick knew."""
         asked, felt = super().tick(inbox), inbox.last(Appraisal)
-        stage = None if felt is None else felt.stage
-        return replace(asked, stage=stage, past=inbox.last(Recollection))
+        if felt is not None:  # after a tick that failed, what was done stays done
+            self._stage = felt.stage
+        return replace(asked, stage=self._stage, past=inbox.last(Recollection))

@@ -428,3 +428,21 @@ def test_what_goes_out_keeps_the_limit_or_is_the_fallback(place: float, moves: l
         assert float(path.max()) > 1.0 - 1e-5
         assert place + first <= 1.0 + 1e-5
         assert abs(first) <= abs(moves[0])
+
+
+def test_a_percept_edited_after_it_was_perceived_changes_no_judgement() -> None:
+    guard, seen = gate(), percept((0.9, 0.0))
+    guard.look(seen)
+    seen.latent.zero_()
+    verdict, _ = guard.rule(seen, plan(CALM))
+    assert ruled(verdict) != [Ruling.ALLOWED]
+
+
+def test_what_was_found_broken_stays_broken_for_the_gates_to_come() -> None:
+    guard = gate()
+    guard._objective.guard = lambda state, actions: torch.zeros(1, 1, 1, 2)  # type: ignore
+    guard.rule(percept((0.0, 0.0)), plan(CALM))
+    del guard._objective.guard
+    later = Gate(guard.guardrails, guard._objective, ACTUATORS, torch.zeros(2))
+    vetoed(*later.rule(percept((0.0, 0.0)), plan(CALM)), "seal is broken")
+    assert not guard.guardrails.verify()

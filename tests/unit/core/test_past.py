@@ -215,3 +215,26 @@ def test_without_memory_nothing_is_kept() -> None:
     sealed.witness(torch.zeros(1, 2))
     assert not sealed.remembers
     assert sealed.recall(torch.zeros(1, 2)) == {}
+
+
+class Spent:
+    """Adds up how far right it has been."""
+
+    name = "spent"
+
+    def value(self, rollout: Rollout) -> Tensor:
+        """Return what is allowed anywhere."""
+        return rollout.quantities["place"][..., 0] - 9.0
+
+    def remember(self, now: Rollout) -> Tensor:
+        """Return the sum so far."""
+        spent, before = now.quantities["place"][0, :, 0, :, 0], now.past.get(self.name)
+        return spent if before is None else before + spent
+
+
+def test_a_tick_that_nobody_saw_counts_even_if_it_was_the_first() -> None:
+    """What was spent then cannot be said, and must not be forgotten."""
+    sealed = rails(Spent())
+    sealed.witness(None)
+    sealed.witness(percept(AWAY).latent)
+    assert bool(sealed.recall(percept(AWAY).latent)["spent"].isnan().all())

@@ -91,14 +91,21 @@ def test_the_tracking_configurator_hands_on_what_was_done_and_remembered() -> No
     made = TrackingConfigurator(TrackingConfigurator.Config(), SITE)
     one = torch.zeros(1)
     past = Recollection(torch.zeros(1, 1, 2), torch.zeros(1, 1), torch.zeros(1, 1), one[None] > 0)
-    felt = Appraisal(torch.zeros(1, 2), one, one, one, torch.tensor([2]))
+    felt: Appraisal | None = Appraisal(torch.zeros(1, 2), one, one, one, torch.tensor([2]))
+    made.reset(1)
 
     class Box(dict[type, Any]):
         def last(self, kind: type) -> Any:
             return {Appraisal: felt, Recollection: past}[kind]
 
-    said = made.tick(Box({Task: Task(torch.zeros(1, 2), torch.ones(1, 2))}))
-    assert said.stage is felt.stage
+    box = Box({Task: Task(torch.zeros(1, 2), torch.ones(1, 2))})
+    said, told = made.tick(box), felt
+    assert told is not None
+    assert said.stage is told.stage
+    felt = None  # a tick in which the cost failed: what was done stays done
+    assert made.tick(box).stage is told.stage
+    made.reset(1)
+    assert made.tick(box).stage is None
     assert said.past is past
     assert torch.equal(said.latent, torch.ones(1, 2))
 
