@@ -213,13 +213,16 @@ class Blueprint:
             adaptive=adaptive,
         )
 
-    def in_one_process(self, who: str) -> None:
-        """Raise InputError if a module is isolated, which `who` cannot work with."""
+    def in_one_process(self, who: str, instead: str = "") -> None:
+        """Raise InputError if a module is isolated, which `who` cannot work with.
+
+        `instead` says how to do without `who`.
+        """
         for slot, chosen in self.singles.items():
             if chosen.isolate:
                 raise InputError(
                     f"{who}: expected all modules in one process, came {slot}.isolate=true;"
-                    f" set {slot}.isolate=false, or leave {who} out"
+                    f" set {slot}.isolate=false{instead and ', or '}{instead}"
                 )
 
     def _module(self, slot: str, site: Site, tensors: Tensors | None) -> Any:

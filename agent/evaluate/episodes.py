@@ -150,7 +150,9 @@ def random_policy(world: Any, seeds: Sequence[int], ticks: int, goal: Goal = Non
 
 def referable(blueprint: Blueprint) -> None:
     """Raise InputError if the true simulator cannot stand in for this agent's world model."""
-    blueprint.in_one_process("the true-simulator planner")
+    blueprint.in_one_process(
+        "the true-simulator planner", "run.reference=false or eval.oracle_episodes=0"
+    )
     actor = blueprint.singles["actor"]
     if getattr(actor.kind, "descends", False):
         raise InputError(

@@ -46,8 +46,8 @@ def draw(points: Sequence[Point]) -> str:
                 color=colour, marker="o", ms=5, lw=1,
             )  # fmt: skip
             axes.annotate(
-                point.name, (point.ms, 100 * point.reached), color=INK, fontsize=8,
-                xytext=(5, 4), textcoords="offset points",
+                point.name, (point.ms, 100 * point.high), color=INK, fontsize=8, rotation=60,
+                xytext=(-2, 3), textcoords="offset points",
             )  # fmt: skip
         axes.set(xscale="log", xlabel="milliseconds a plan (median)", ylabel="goals reached (%)")
         return svg(figure)
