@@ -188,8 +188,9 @@ class Guardrails:
             return False
         if any(t.data_ptr() != place for t, place, _ in self._views):
             return False
-        moved = self._past.intact() and _sha(self._wider) == self._widened
-        return moved and bool(self._wider.any()) <= self._adapted and self._digest() == self.seal
+        if self._adapted and _sha(self._wider) != self._widened:
+            return False
+        return self._past.intact() and self._digest() == self.seal
 
     def _digest(self) -> str:
         digest = self._base.copy()
