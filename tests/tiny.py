@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+FIGURES = {"value", "low", "high", "n", "unit"}
 ROOT = Path(__file__).resolve().parents[1]
 REACH = ROOT / "configs" / "reach.yaml"
 TINY = [
@@ -38,3 +40,13 @@ def housecat(
         check=False,
         **more,
     )
+
+
+def figures(path: Path) -> dict[str, Any]:
+    """Return the figures of a file that `--json` wrote, whose form is checked."""
+    whole = json.loads(path.read_text())
+    assert whole["schema"] == "housecat.figures/1"
+    assert {"command", "config_hash", "seeds", "machine", "figures"} <= set(whole)
+    assert all(set(f) >= FIGURES for f in whole["figures"].values())
+    found: dict[str, Any] = whole["figures"]
+    return found

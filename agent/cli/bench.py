@@ -27,11 +27,26 @@ from agent.core.spec import Layout, compile_check, specs_of
 SIZES = {"B": 1, "Z": 24, "A": 2, "O": 8, "S": 5, "G": 2, "T": 4, "R": 3, "N": 4}
 HORIZON = 12
 TICKS = 5000
-BENCHES = (
-    "tick", "anytime", "continual", "exploration", "foresight", "futures", "goals", "known",
-    "learning", "objectives", "pareto", "pixels", "planner", "practice", "preference", "risk",
-    "watching",
-)  # fmt: skip
+BENCHES = {
+    "tick": "",
+    "anytime": "configs/reach.yaml",
+    "continual": "configs/reach-adapting.yaml",
+    "exploration": "configs/reach.yaml joint_angle joint_speed",
+    "foresight": "configs/reach.yaml",
+    "futures": "configs/lead.yaml",
+    "goals": "configs/reach-pixels.yaml",
+    "known": "configs/reach.yaml",
+    "learning": "configs/reach.yaml",
+    "objectives": "configs/lab/reach.yaml",
+    "pareto": "configs/reach.yaml",
+    "pixels": "configs/reach-pixels.yaml",
+    "planner": "",
+    "practice": "configs/lab/practice.yaml",
+    "preference": "configs/reach.yaml",
+    "risk": "configs/lab/lead-risk.yaml",
+    "watching": "configs/lab/watching.yaml",
+}
+"""Every bench, and a config it could be given; those without one want none."""
 
 
 def main(options: argparse.Namespace) -> int:
@@ -39,6 +54,10 @@ def main(options: argparse.Namespace) -> int:
     what = options.config or "tick"
     if what not in BENCHES:
         raise InputError(f"bench: unknown bench '{what}'; {nearest(what, BENCHES)}")
+    if BENCHES[what]:
+        if not options.overrides or "=" in options.overrides[0]:
+            raise InputError(f"bench {what}: expected a config, came none; such as {BENCHES[what]}")
+        options.config = options.overrides.pop(0)
     if what != "tick":
         code: int = importlib.import_module(f"agent.cli.bench_{what}").main(options)
         return code

@@ -53,9 +53,6 @@ class Watch:
 
 def main(options: argparse.Namespace) -> int:
     """Live episodes one by one in real time, twice; returns the exit code."""
-    if not options.overrides or "=" in options.overrides[0]:
-        raise InputError("bench anytime: expected a config, came none; such as configs/reach.yaml")
-    options.config = options.overrides.pop(0)
     found = configure(options)
     budget = float(found.singles["configurator"].settings.budget_ms)
     if budget <= 0:

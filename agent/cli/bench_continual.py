@@ -75,12 +75,7 @@ def _say(name: str, text: str) -> None:
 
 def _asked(options: argparse.Namespace) -> tuple[Path, list[str], list[str]]:
     """Return the config, its overrides, and what changes in the midst of life."""
-    given = list(options.overrides)
-    if not given or "=" in given[0]:
-        raise InputError(
-            "bench continual: expected a config, came none; such as configs/reach-adapting.yaml"
-        )
-    path = Path(given.pop(0))
+    path, given = Path(options.config), options.overrides
     change = [g for g in given if g.startswith("world.")]
     if not change:
         raise InputError(

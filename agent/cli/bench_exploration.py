@@ -21,12 +21,6 @@ FAR = 700_000
 
 def main(options: argparse.Namespace) -> int:
     """Compare the policies on the config's world; returns the exit code."""
-    if not options.overrides or "=" in options.overrides[0]:
-        raise InputError(
-            "bench exploration: expected a config and sensors to count cells of, came none;"
-            " such as configs/reach.yaml joint_angle joint_speed"
-        )
-    options.config = options.overrides.pop(0)
     names = [w for w in options.overrides if "=" not in w]
     options.overrides = [w for w in options.overrides if "=" in w]
     found = configure(options)

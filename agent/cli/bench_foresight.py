@@ -10,7 +10,6 @@ from torch import Tensor
 
 from agent.cli.common import configure, figure, mind_of, say, write_figures
 from agent.config.build import Mind
-from agent.core.errors import InputError
 from agent.record.files import write_whole
 from agent.report.reliability import picture
 from agent.train.reliability import (
@@ -30,12 +29,6 @@ EPISODES = 512
 
 def main(options: argparse.Namespace) -> int:
     """Measure every checkpoint of the config; returns the exit code."""
-    if options.overrides and "=" not in options.overrides[0]:
-        options.config = options.overrides.pop(0)
-    else:
-        raise InputError(
-            "bench foresight: expected a config, came none; such as configs/reach.yaml"
-        )
     found = configure(options)
     episodes = options.episodes or EPISODES
     paths = options.checkpoint or [Path(p) for p in found.config.eval.checkpoints]

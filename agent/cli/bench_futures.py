@@ -28,9 +28,6 @@ DRAWS = 32
 
 def main(options: argparse.Namespace) -> int:
     """Train the config's model with and without its latent variable; returns the exit code."""
-    if not options.overrides or "=" in options.overrides[0]:
-        raise InputError("bench futures: expected a config, came none; such as configs/lead.yaml")
-    options.config = options.overrides.pop(0)
     found = configure(options)
     if found.latent_variable is None:
         raise InputError(

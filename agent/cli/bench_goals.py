@@ -9,7 +9,6 @@ import numpy as np
 from agent.cli.common import Figure, checkpoints, configure, figure, mind_of, say, write_figures
 from agent.config.build import Blueprint, blueprint
 from agent.config.resolve import resolve
-from agent.core.errors import InputError
 from agent.evaluate.episodes import Outcome, trials_of
 from agent.evaluate.goals import asked
 from agent.evaluate.statistics import mean, proportion
@@ -22,11 +21,6 @@ LATENT = {"use": "latent_distance", "weight": 1.0}
 
 def main(options: argparse.Namespace) -> int:
     """Compare ways of giving goals in the config's world; returns the exit code."""
-    if not options.overrides or "=" in options.overrides[0]:
-        raise InputError(
-            "bench goals: expected a config, came none; such as configs/reach-pixels.yaml"
-        )
-    options.config = options.overrides.pop(0)
     found = configure(options)
     weights = checkpoints(options, found)[0]
     first = SEEDS if options.seed is None else options.seed

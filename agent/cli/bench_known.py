@@ -10,7 +10,6 @@ from torch import Tensor
 from agent.cli.common import Figure, checkpoints, configure, figure, mind_of, say, write_figures
 from agent.config.build import Mind
 from agent.core.disagreement import disagreement
-from agent.core.errors import InputError
 from agent.evaluate.statistics import auroc, proportion
 from agent.train.course import course_of
 from agent.train.dataset import Dataset
@@ -26,9 +25,6 @@ STRETCHES = (1.25, 1.5, 2.0)
 
 def main(options: argparse.Namespace) -> int:
     """Measure on exploration that no training saw; returns the exit code."""
-    if not options.overrides or "=" in options.overrides[0]:
-        raise InputError("bench known: expected a config, came none; such as configs/reach.yaml")
-    options.config = options.overrides.pop(0)
     found = configure(options)
     mind, about = mind_of(found, checkpoints(options, found)[0])
     explorer = course_of(found).explore.model_copy(update={"episodes": EPISODES, "policy": "ou"})

@@ -28,9 +28,6 @@ EPISODES = 64
 
 def main(options: argparse.Namespace) -> int:
     """Alternate blocks of steps of both loops, and print their ratio; returns the exit code."""
-    if not options.overrides or "=" in options.overrides[0]:
-        raise InputError("bench learning: expected a config, came none; such as configs/reach.yaml")
-    options.config = options.overrides.pop(0)
     found = configure(options)
     course, seed = course_of(found), found.config.seed
     expect_plain(course.learner, [c.use for c in found.objectives])

@@ -16,7 +16,6 @@ from agent.cli.common import Figure, configure, figure, say, write_figures
 from agent.config import schema
 from agent.config.build import blueprint
 from agent.config.schema import AgentConfig
-from agent.core.errors import InputError
 from agent.evaluate.episodes import trials_of
 from agent.evaluate.statistics import proportion, student
 from agent.evaluate.workers import cores
@@ -40,11 +39,6 @@ class Job:
 
 def main(options: argparse.Namespace) -> int:
     """Train and measure every recipe of `recipes.yaml` beside the config; returns the exit code."""
-    if not options.overrides or "=" in options.overrides[0]:
-        raise InputError(
-            "bench objectives: expected a config, came none; such as configs/lab/reach.yaml"
-        )
-    options.config = options.overrides.pop(0)
     found = configure(options)
     listed = recipes(Path(options.config).with_name("recipes.yaml"))
     training = SEEDS if options.seed is None else (options.seed,)

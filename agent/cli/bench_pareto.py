@@ -34,9 +34,7 @@ class Entry:
 
 def main(options: argparse.Namespace) -> int:
     """Live the same episodes with every planner, or those named; returns the exit code."""
-    if not options.overrides or "=" in options.overrides[0]:
-        raise InputError("bench pareto: expected a config, came none; such as configs/reach.yaml")
-    options.config, *words = options.overrides
+    words = options.overrides
     options.overrides = [word for word in words if "=" in word]
     base = configure(options)
     asked = _named(entries(base), [word for word in words if "=" not in word])

@@ -56,11 +56,6 @@ class Seen:
 
 def main(options: argparse.Namespace) -> int:
     """Measure and print; returns the exit code."""
-    if not options.overrides or "=" in options.overrides[0]:
-        raise InputError(
-            "bench pixels: expected a config, came none; such as configs/reach-pixels.yaml"
-        )
-    options.config = options.overrides.pop(0)
     if options.seed is not None:
         options.overrides.append(f"seed={options.seed}")
     found = configure(options)

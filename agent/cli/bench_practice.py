@@ -40,11 +40,6 @@ STRIDE = 1000
 
 def main(options: argparse.Namespace) -> int:
     """Lead lives, practising and always deliberating, and count; returns the exit code."""
-    if not options.overrides or "=" in options.overrides[0]:
-        raise InputError(
-            "bench practice: expected a config, came none; such as configs/lab/practice.yaml"
-        )
-    options.config = options.overrides.pop(0)
     base = configure(options)
     if "lasting" not in type(base.singles["actor"].settings).model_fields:
         raise InputError(

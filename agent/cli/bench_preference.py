@@ -12,7 +12,6 @@ from torch import Tensor
 
 from agent.cli.common import Figure, checkpoints, configure, figure, say, write_figures
 from agent.config.build import Blueprint, Mind, blueprint
-from agent.core.errors import InputError
 from agent.core.loop import Tick
 from agent.core.messages import Action, Directive, Observation, Rollout
 from agent.core.protocols import Site
@@ -51,11 +50,6 @@ class Sparing:
 
 def main(options: argparse.Namespace) -> int:
     """Demonstrate, learn, and live the same episodes before and after; returns the exit code."""
-    if not options.overrides or "=" in options.overrides[0]:
-        raise InputError(
-            "bench preference: expected a config, came none; such as configs/reach.yaml"
-        )
-    options.config = options.overrides.pop(0)
     found = configure(options)
     tensors, about = checkpoint.load(checkpoints(options, found)[0])
     trials = trials_of(found.singles["world"].kind)

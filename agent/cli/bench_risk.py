@@ -9,7 +9,6 @@ import numpy as np
 
 from agent.cli.common import Figure, checkpoints, configure, figure, say, write_figures
 from agent.config.schema import AgentConfig
-from agent.core.errors import InputError
 from agent.core.messages import Risk
 from agent.evaluate.episodes import Outcome, trials_of
 from agent.evaluate.statistics import mean, proportion
@@ -22,11 +21,6 @@ ATTITUDES = (Risk("mean"), Risk("cvar", 0.25), Risk("worst"), Risk("free_energy"
 
 def main(options: argparse.Namespace) -> int:
     """Compare attitudes in the config's world; returns the exit code."""
-    if not options.overrides or "=" in options.overrides[0]:
-        raise InputError(
-            "bench risk: expected a config, came none; such as configs/lab/lead-risk.yaml"
-        )
-    options.config = options.overrides.pop(0)
     found = configure(options)
     weights = checkpoints(options, found)[0]
     _, about = checkpoint.load(weights)

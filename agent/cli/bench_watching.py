@@ -29,11 +29,6 @@ FILM_SEED, TEST_SEED = 800_000, 850_000
 
 def main(options: argparse.Namespace) -> int:
     """Film random episodes, then train with and without watching them; returns the exit code."""
-    if not options.overrides or "=" in options.overrides[0]:
-        raise InputError(
-            "bench watching: expected a config, came none; such as configs/lab/watching.yaml"
-        )
-    options.config = options.overrides.pop(0)
     found = configure(options)
     seeds = SEEDS if options.seed is None else (options.seed,)
     filmed = options.episodes or FILMED

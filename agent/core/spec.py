@@ -85,6 +85,10 @@ class Layout:
                 return channel
         raise KeyError(name)
 
+    def unit(self, name: str) -> str:
+        """Return the unit of the channel called `name`; "" if there is none, or it has none."""
+        return next((c.unit for c in self.channels if c.name == name), "")
+
     def bounds(self) -> tuple[Tensor, Tensor]:
         """Return lower and upper limits, each [size]; infinite where a channel has none."""
         low: list[float] = []

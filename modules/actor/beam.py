@@ -35,14 +35,19 @@ class Beam(Discrete):
         return beam(problem, self.config.width)
 
 
-def beam(problem: Problem, width: int) -> Search:
-    """Search `problem`, keeping `width` paths per layer by energy paid and estimated."""
+def beam(problem: Problem, width: int, merge: bool = False) -> Search:
+    """Search `problem`, keeping `width` paths per layer by energy paid and estimated.
+
+    With `merge`, only the cheapest path to each distinct state.
+    """
     layer, best = [Path(problem.start)], None
     for _ in range(problem.depth):
         steps = yield [path.state for path in layer]
         after = [p for path, found in zip(layer, steps, strict=True) for p in path.on(found)]
         best = cheapest((p for p in after if problem.done(p.state)), best)
         going = [p for p in after if not problem.done(p.state)]
+        if merge:
+            going = problem.distinct(sorted(going, key=lambda p: p.energy))
         layer = sorted(going, key=lambda p: p.energy + problem.estimate(p.state))[:width]
         if not layer:
             break

@@ -11,8 +11,9 @@ from pydantic import Field
 
 from agent.core.messages import Plan
 from agent.core.protocols import Site
+from modules.actor.beam import beam
 from modules.actor.discrete.planner import Discrete
-from modules.actor.discrete.problem import Path, Problem, Search, cheapest
+from modules.actor.discrete.problem import Problem, Search
 
 
 class DynamicProgramming(Discrete):
@@ -41,19 +42,4 @@ class DynamicProgramming(Discrete):
 
     def strategy(self, problem: Problem) -> Search:
         """Return the search for one agent's plan."""
-        return dynamic_programming(problem, self.config.width)
-
-
-def dynamic_programming(problem: Problem, width: int) -> Search:
-    """Search `problem` layer by layer, with one path to each distinct state, `width` at most."""
-    layer, best = [Path(problem.start)], None
-    for _ in range(problem.depth):
-        steps = yield [path.state for path in layer]
-        after = [p for path, found in zip(layer, steps, strict=True) for p in path.on(found)]
-        best = cheapest((p for p in after if problem.done(p.state)), best)
-        going = [p for p in after if not problem.done(p.state)]
-        merged = problem.distinct(sorted(going, key=lambda p: p.energy))
-        layer = sorted(merged, key=lambda p: p.energy + problem.estimate(p.state))[:width]
-        if not layer:
-            break
-    return best
+        return beam(problem, self.config.width, merge=True)

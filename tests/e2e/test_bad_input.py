@@ -289,7 +289,7 @@ def test_an_output_folder_that_is_read_only(
         ),
         (["bench", "practice"], "bench practice: expected a config, came none"),
         (["bench", "practice", REACH], "expected an actor that practises, came 'cem'; use habit"),
-        (["bench", "exploration"], "expected a config and sensors to count cells of, came none"),
+        (["bench", "exploration"], "bench exploration: expected a config, came none"),
         (["bench", "exploration", REACH, "joint_angel"], "did you mean 'joint_angle'"),
         (["import"], "import: expected minari:ID CONFIG SENSOR=COLUMNS"),
         (

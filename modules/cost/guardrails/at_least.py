@@ -29,8 +29,7 @@ class AtLeast:
     def __init__(self, config: Config, site: Site) -> None:
         """Hold `config.quantity` above `config.limit`."""
         self.name, self.quantity, self.limit = config.name, config.quantity, config.limit
-        names = site.sensors.names
-        self.unit = site.sensors.channel(self.quantity).unit if self.quantity in names else ""
+        self.unit = site.sensors.unit(self.quantity)
         self.text = f"{self.quantity} >= {self.limit:g} {self.unit}"
         self.room = math.inf if config.tolerance is None else config.tolerance
 

@@ -40,8 +40,7 @@ class AtMost:
                 f" {config.quantity}, came {len(config.limit)}: {config.limit}"
             )
         self.limit = tuple(config.limit) if isinstance(config.limit, list) else (config.limit,)
-        known = config.quantity in site.sensors.names
-        self.unit = site.sensors.channel(config.quantity).unit if known else ""
+        self.unit = site.sensors.unit(config.quantity)
         limits = ", ".join(f"{limit:g}" for limit in self.limit)
         limits = limits if len(self.limit) == 1 else f"({limits})"
         self.text = f"|{config.quantity}| <= {limits} {self.unit}".strip()

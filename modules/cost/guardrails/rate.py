@@ -28,9 +28,7 @@ class Rate:
     def __init__(self, config: Config, site: Site) -> None:
         """Hold the rate of `config.quantity` below `config.limit`."""
         self.name, self.quantity, self.limit = config.name, config.quantity, config.limit
-        known = config.quantity in site.sensors.names
-        unit = site.sensors.channel(config.quantity).unit if known else ""
-        self.unit, self._rate = f"{unit}/s", site.rate_hz
+        self.unit, self._rate = f"{site.sensors.unit(config.quantity)}/s", site.rate_hz
         self.text = f"rate of {self.quantity} <= {self.limit:g} {self.unit}"
 
     def value(self, rollout: Rollout) -> Tensor:

@@ -51,7 +51,7 @@ class Region:
             came = "neither" if box is None else "both"
             raise InputError(f"guardrail {self.name}: expected a box or a ball, came {came}")
         known = config.quantity in site.sensors.names
-        self.unit = site.sensors.channel(config.quantity).unit if known else ""
+        self.unit = site.sensors.unit(config.quantity)
         self._low, self._high = ((), ()) if box is None else (_side(box.min, -1), _side(box.max, 1))
         self._centre, self._radius = (
             ((), 0.0) if ball is None else (tuple(ball.centre), ball.radius)

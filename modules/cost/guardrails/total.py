@@ -29,8 +29,7 @@ class Total:
     def __init__(self, config: Config, site: Site) -> None:
         """Hold the sum of `config.quantity` below `config.limit`."""
         self.name, self.quantity, self.limit = config.name, config.quantity, config.limit
-        known = config.quantity in site.sensors.names
-        unit = site.sensors.channel(config.quantity).unit if known else ""
+        unit = site.sensors.unit(config.quantity)
         self.unit = unit.removesuffix("/s") if unit.endswith("/s") else f"{unit} s".strip()
         self._tick = 1.0 / site.rate_hz
         self.text = f"total of {self.quantity} <= {self.limit:g} {self.unit}"
