@@ -6,22 +6,16 @@ Order of this file, as of every world: constants, the world, its named readings.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from pydantic import Field
 
 from agent.core.messages import Action, Observation
-from agent.core.spec import Channel, Layout
-from worlds.camera import Camera, Frames, History
-from worlds.outages import Outages
+from worlds.eye import DEPTH, SIZE, Eye, with_camera
 from worlds.reach import world as reach
 from worlds.simulation import Array
 
-DEPTH = 3
-SIZE = 64
 SHADES = {
     "table": 0.0,
     "pedestal": 0.25,
@@ -36,8 +30,7 @@ POST_LOW, POST_HIGH = 0.2, 0.55
 STREAM = 4
 """Keeps draws of looks apart from those of starts, goals, random policies and outages."""
 
-CAMERA = Channel("camera", DEPTH * SIZE * SIZE, "grey", shape=(DEPTH, SIZE, SIZE))
-SENSORS = Layout((*reach.SENSORS.channels, CAMERA))
+SENSORS = with_camera(reach.SENSORS)
 
 
 class ReachPixels:
@@ -65,33 +58,29 @@ class ReachPixels:
         """Build `batch` copies. Raises NoGraphics if there is no OpenGL here."""
         self._body = reach.Reach(config.model_copy(update={"dropout": 0.0}), batch)
         self.batch, self.model, self.simulation = batch, self._body.model, self._body.simulation
-        self._camera = Camera(self.model, "eye", SIZE, SHADES)
-        self._history = History(DEPTH)
+        outages = config.dropout, config.outage_ticks
+        self._eye = Eye(self.model, SHADES, SENSORS, batch, outages)
         self._looks, self._post = config.looks, np.full(batch, SHADES["post"])
-        self._outages = Outages(SENSORS, batch, config.dropout, config.outage_ticks)
 
     def reset(self, seeds: Sequence[int]) -> Observation:
         """Start one episode per seed, at rest in a random pose clear of the post."""
-        self._outages.reset(seeds)
         self._post = self.greys()[self.look_of(seeds)]
-        felt = self._body.reset(seeds)
-        return self._observe(felt, self._history.begin(self._look()))
+        return self._begin(seeds, self._body.reset(seeds))
 
     def show(self, poses: Array) -> Observation:
         """Return what sensors and camera show at rest in joint angles `poses` [B 2] (rad)."""
-        self._outages.reset(range(len(poses)))
         self._post = self.greys()[np.zeros(len(poses), dtype=np.int64)]
-        return self._observe(self._body.show(poses), self._history.begin(self._look()))
+        return self._begin(range(len(poses)), self._body.show(poses))
 
     def step(self, action: Action) -> Observation:
         """Advance one tick (0.05 s). Raises PhysicsError if the physics becomes unstable."""
         felt = self._body.step(action)
-        return self._observe(felt, self._history.follow(self._look()))
+        return self._eye.follow(felt, self.simulation.qpos, {"post": self._post})
 
     def close(self) -> None:
         """Stop the simulation threads and give the graphics context back."""
         self._body.close()
-        self._camera.close()
+        self._eye.close()
 
     def readings(self, trace: Array) -> Array:
         """Return packed sensor values [..., n] of `reach` from raw sensor readings."""
@@ -108,10 +97,8 @@ class ReachPixels:
         draws = [np.random.default_rng((seed, STREAM)).integers(self._looks) for seed in seeds]
         return np.array(draws, dtype=np.int64)
 
-    def _look(self) -> Frames:
-        return self._camera.look(self.simulation.qpos, {"post": self._post})
+    def _begin(self, seeds: Sequence[int], felt: Observation) -> Observation:
+        return self._eye.begin(seeds, felt, self.simulation.qpos, {"post": self._post})
 
-    def _observe(self, felt: Observation, frames: Frames) -> Observation:
-        seen = torch.from_numpy(frames.reshape(self.batch, -1)).float()
-        values, valid = self._outages.apply(torch.cat((felt.values, seen), dim=1))
-        return replace(felt, values=values, valid=valid)
+
+__all__ = ["DEPTH", "SENSORS", "SHADES", "SIZE", "ReachPixels"]

@@ -1,0 +1,1 @@
+"""The `push` world, seen by a camera."""

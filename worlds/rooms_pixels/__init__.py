@@ -1,0 +1,1 @@
+"""The `rooms` world, seen by a camera."""
