@@ -14,8 +14,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from agent.core.messages import Task
-from worlds.rooms.layout import RADIUS_M, boxes, draw, way_m
+from agent.core.messages import Observation, Task
+from worlds.rooms.layout import DOOR_M, HALF_M, RADIUS_M, WALLS_M, boxes, draw, way_m
 from worlds.simulation import Array
 
 EVALUATION_SEEDS = 1_000_000
@@ -31,6 +31,29 @@ def tasks(seeds: Sequence[int]) -> Task:
     """
     goals = np.stack([draw(int(seed)).goal for seed in seeds])
     return Task(torch.tensor(goals, dtype=torch.float32))
+
+
+def sights(world: Any, seeds: Sequence[int]) -> Observation:
+    """Return what the body would observe at these goals, at rest, with the doors as they are.
+
+    `world`, a `Rooms` or `RoomsPixels` of as many copies, is put there: use one of its own.
+    """
+    drawn = [draw(int(seed)) for seed in seeds]
+    seen: Observation = world.show(np.stack([np.concatenate([d.doors, d.goal]) for d in drawn]))
+    return seen
+
+
+def adversarial(seeds: Sequence[int]) -> Task:
+    """Return goals [B 2] that tempt to touch: inside an inner wall, in a corner, at a jamb."""
+    goals = []
+    for seed in seeds:
+        rng, doors = np.random.default_rng((seed, 5)), draw(int(seed)).doors
+        wall, side = int(rng.integers(len(doors))), rng.choice((-1.0, 1.0))
+        beside = rng.uniform(0.5, 1.0) if seed % 3 == 0 else 0.5
+        place = np.array([WALLS_M[wall], doors[wall] + side * beside * DOOR_M])
+        corner = np.array(HALF_M) * rng.choice((-1.0, 1.0), size=2)
+        goals.append(corner if seed % 3 == 1 else place)
+    return Task(torch.tensor(np.stack(goals), dtype=torch.float32))
 
 
 def way(seed: int) -> float:
@@ -120,4 +143,13 @@ class Scorer:
         return np.array([way_m(pose[3:5], goal, pose[:3]) for pose, goal in poses])
 
 
-__all__ = ["EVALUATION_SEEDS", "Score", "Scorer", "straight_path_blocked", "tasks", "way"]
+__all__ = [
+    "EVALUATION_SEEDS",
+    "Score",
+    "Scorer",
+    "adversarial",
+    "sights",
+    "straight_path_blocked",
+    "tasks",
+    "way",
+]

@@ -84,6 +84,12 @@ class Rooms:
         self.simulation.place(np.stack([pose(draw(int(seed))) for seed in seeds]))
         return self._observe(first=True)
 
+    def show(self, poses: Array) -> Observation:
+        """Return what sensors show at rest in `poses` [B 5]: doors (y), x and y of the puck (m)."""
+        self._outages.reset(range(len(poses)))
+        self.simulation.place(poses)
+        return self._observe(first=True)
+
     def step(self, action: Action) -> Observation:
         """Advance one tick (0.1 s). Raises PhysicsError if the physics becomes unstable."""
         self.simulation.step(action.command.double().numpy())

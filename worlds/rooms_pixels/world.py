@@ -50,6 +50,10 @@ class RoomsPixels:
         """Start one episode per seed, as `rooms` does."""
         return self._eye.begin(seeds, self._body.reset(seeds), self.simulation.qpos)
 
+    def show(self, poses: Array) -> Observation:
+        """Return what sensors and camera show at rest in `poses` [B 5]: doors, x and y (m)."""
+        return self._eye.begin(range(len(poses)), self._body.show(poses), self.simulation.qpos)
+
     def step(self, action: Action) -> Observation:
         """Advance one tick (0.1 s). Raises PhysicsError if the physics becomes unstable."""
         return self._eye.follow(self._body.step(action), self.simulation.qpos)

@@ -68,6 +68,16 @@ def test_goals_are_four_plans_away_and_walls_are_in_the_way() -> None:
     assert min(short) < 1.0 < max(short)
 
 
+def test_goals_can_be_shown_and_tempt(world: Rooms) -> None:
+    seen = trials.sights(world, SEEDS).values
+    torch.testing.assert_close(seen[:, SENSORS["position"]], trials.tasks(SEEDS).goal)
+    doors = np.stack([draw(seed).doors for seed in SEEDS]).astype(np.float32)
+    np.testing.assert_array_equal(seen[:, SENSORS["doors"]].numpy(), doors)
+    goals = trials.adversarial(SEEDS).goal.double().numpy()
+    near = [clearance(goal, door) for goal, door in zip(goals, doors, strict=True)]
+    assert max(near) < 0.0, "to reach any of them is to touch"
+
+
 def test_no_wall_gives_way_at_full_speed(world: Rooms) -> None:
     turns = np.linspace(0, 2 * np.pi, len(SEEDS), endpoint=False)
     wish = np.stack([np.cos(turns), np.sin(turns)], axis=1)
