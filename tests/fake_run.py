@@ -80,9 +80,13 @@ def values(spec: Spec, rng: torch.Generator, sizes: dict[str, int], special: boo
 
 
 def message(
-    kind: type, rng: torch.Generator, sizes: dict[str, int] | None = None, special: bool = False
+    kind: type,
+    rng: torch.Generator,
+    sizes: dict[str, int] | None = None,
+    special: bool = False,
+    levels: int = 1,
 ) -> Any:
-    """Return a random message of `kind`."""
+    """Return a random message of `kind`; a plan follows so many of `levels` above."""
     given = {n: values(s, rng, SIZES | (sizes or {}), special) for n, s in specs_of(kind).items()}
     names = {f.name for f in dataclasses.fields(kind)}
     extras = {
@@ -97,6 +101,7 @@ def message(
     if "rival" in names:
         extras["rival"] = message(Rival, rng, sizes, special)
         extras["fan"] = message(Fan, rng, sizes, special)
+        extras["above"] = message(kind, rng, sizes, special, levels - 1) if levels else None
     return kind(**given, **{n: v for n, v in extras.items() if n in names})
 
 

@@ -16,6 +16,8 @@ from agent.config.resolve import parts as known_parts
 from agent.config.resolve import resolve
 from agent.config.schema import AgentConfig, Part, validate
 from agent.config.sound import check_errors, check_parts, check_shown
+from agent.config.tiers import Judges, Tier, level_readouts, tiers
+from agent.config.tiers import name as level_name
 from agent.core.adaptive import AdaptiveMargins
 from agent.core.errors import InputError, nearest
 from agent.core.gate import Gate
@@ -52,6 +54,7 @@ class Mind:
     guardrails: Guardrails
     objective: GuardedObjective
     adaptive: AdaptiveMargins | None = None
+    tiers: tuple[Tier, ...] = ()
 
     def trainable(self) -> dict[str, nn.Module]:
         """Return the parts that hold weights, by their prefix in a checkpoint."""
@@ -62,6 +65,7 @@ class Mind:
             "critic": self.critic,
             "actor": self.actor,
             **{f"terms.{t.name}": t for t in self.terms},
+            **{f"{level_name(i)}.readouts": tier.readouts for i, tier in enumerate(self.tiers)},
         }
         return {k: v for k, v in named.items() if isinstance(v, nn.Module)}
 
@@ -72,7 +76,8 @@ class Mind:
             for prefix, part in self.trainable().items()
             for name, value in part.state_dict().items()
         }
-        return {**found, MARGINS: self.guardrails.measured()}
+        margins = {margins_of(i): t.guardrails.measured() for i, t in enumerate(self.tiers)}
+        return {**found, MARGINS: self.guardrails.measured(), **margins}
 
     def modules(self) -> dict[str, Any]:
         """Return the six modules by slot name."""
@@ -89,7 +94,9 @@ class Mind:
         gate_config = self.blueprint.config.gate
         limit = gate_config.deadline_ms if deadline and gate_config.deadline_ms else float("inf")
         fallback = torch.tensor(gate_config.fallback)
-        gate = Gate(self.guardrails, self.objective, world.actuators, fallback, limit)
+        climbs = getattr(self.actor, "climbs", False)
+        above = [(t.above, t.guardrails, t.objective) for t in self.tiers] if climbs else []
+        gate = Gate(self.guardrails, self.objective, world.actuators, fallback, limit, above)
         apart = [m for m in self.modules().values() if isinstance(m, Isolated)]
         for module in apart:
             module.limit_s = START_S
@@ -172,6 +179,10 @@ class Blueprint:
 
         theirs = tensors if rails and model is None else None
         margins = None if theirs is None else theirs.get(MARGINS)
+        levels = list(getattr(learned["world_model"], "levels", ()))
+        probes = level_readouts(self.singles["readouts"], site, levels)
+        _fill({f"{level_name(i)}.readouts": probe for i, probe in enumerate(probes)}, tensors)
+        known = {level_name(i): (theirs or {}).get(margins_of(i)) for i in range(len(levels))}
         sealed = copy.deepcopy(readouts)
         guardrails = Guardrails(rails, sealed.requires_grad_(False), margins)
         world_model = learned["world_model"]
@@ -181,7 +192,10 @@ class Blueprint:
         cost = self.singles["cost"].build(site, terms, readouts, learned["critic"])
         site = replace(site, terms=tuple(cost.terms), guardrails=guardrails.names)
         objective = GuardedObjective(world_model, cost, guardrails)
-        site = replace(site, objective=objective)
+        judges = Judges(self.singles["readouts"], self.singles["cost"], self.guardrails)
+        higher = tiers(judges, levels, probes, terms, known)
+        above = tuple(tier.above for tier in higher)
+        site = replace(site, objective=objective, above=above)
         gate, configurator = self.config.gate, self._module("configurator", site, tensors)
         adaptive = None
         if gate.margins == "adaptive" and model is None:
@@ -211,6 +225,7 @@ class Blueprint:
             guardrails=guardrails,
             objective=objective,
             adaptive=adaptive,
+            tiers=higher,
         )
 
     def in_one_process(self, who: str, instead: str = "") -> None:
@@ -277,6 +292,11 @@ def objectives(listed: list[Part], where: str) -> tuple[Chosen, ...]:
             f" add {{use: prediction}}"
         )
     return found
+
+
+def margins_of(index: int) -> str:
+    """Return the name of the margins of a level above in a checkpoint."""
+    return f"{level_name(index)}.{MARGINS}"
 
 
 def _fill(parts: Mapping[str, Any], tensors: Tensors | None) -> None:

@@ -28,8 +28,15 @@ class Chosen:
     isolate: bool = False
 
     def build(self, *rest: Any) -> Any:
-        """Return an instance. Raises InputError, naming the part, if it refuses its settings."""
-        inner = tuple(p.build(*rest) for _, some in self.parts for p in some)
+        """Return an instance. Raises InputError, naming the part, if it refuses its settings.
+
+        Parts inside are built for the same site, or, where the class has `places(site)`, the i-th
+        for the i-th of those.
+        """
+        held = [p for _, some in self.parts for p in some]
+        places = self.kind.places(*rest) if hasattr(self.kind, "places") else ()
+        given = [(place,) for place in places] + [rest] * (len(held) - len(places))
+        inner = tuple(p.build(*own) for p, own in zip(held, given, strict=False))
         try:
             return self.kind(self.settings, *rest, *((inner,) if self.parts else ()))
         except (KeyError, ValueError) as fault:

@@ -7,12 +7,13 @@ able to come back. Else the declared fallback. Every other way things can go wro
 wrong shape, late, broken seal) ends in the fallback too.
 
 A gate knows a layout of commands, a fallback among them and an objective to imagine with, and
-nothing of what stands above or below it: each level of a hierarchy has its own.
+of the levels above only what `agent.core.overseer` says of their plans.
 """
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -24,6 +25,8 @@ from agent.core.errors import InputError
 from agent.core.guardrails import Guardrails
 from agent.core.messages import Action, Percept, Plan, Ruling, Verdict
 from agent.core.objective import GuardedObjective
+from agent.core.overseer import Overseer
+from agent.core.protocols import Above
 from agent.core.repair import (
     CLAMPED,
     LESSER,
@@ -50,11 +53,13 @@ class Gate:
         actuators: Layout,
         fallback: Tensor,
         deadline_ms: float = float("inf"),
+        above: Sequence[tuple[Above, Guardrails, GuardedObjective]] = (),
     ) -> None:
         """Stand after the actor.
 
         `fallback` [A] in actuator units is what goes out when nothing else may; `deadline_ms`
-        is the longest a tick may think before its plan counts as late.
+        is the longest a tick may think before its plan counts as late. `above` are the levels
+        above, the nearest first: plans there must keep the guardrails, too.
         Raises InputError if the fallback is not finite or outside the actuator limits.
         """
         self._low, self._high = actuators.bounds()
@@ -75,8 +80,10 @@ class Gate:
         self.fallback, self.deadline_ms = fallback, deadline_ms
         self.sealed = guardrails.seal
         self._adaptive: AdaptiveMargins | None = None
+        self._above = Overseer(above)
         self.reset()
-        mine = ("guardrails", "_objective", "fallback", "_low", "_high", "_limits", "deadline_ms")
+        mine = ("guardrails", "_objective", "fallback", "_low", "_high", "_limits", "deadline_ms",
+                "_above")  # fmt: skip
         theirs = ("_model", "_cost", "_guardrails")
         own = ("_terms", "_sealed", "_past", "_readouts")
         watched = {self: (*mine, "sealed"), objective: theirs, guardrails: own}
@@ -92,6 +99,7 @@ class Gate:
         """Forget the plan kept from the last tick, and what guardrails remember of the episode."""
         self._kept: Tensor | None = None
         self._state: Tensor | None = None
+        self._above.reset()
         self.guardrails.begin()
         if self._adaptive is not None:
             self._adaptive.begin()
@@ -108,6 +116,8 @@ class Gate:
             self.guardrails.witness(None if percept is None else percept.latent)
             self._trace, self._seen = self.guardrails.trace, True
             self._state = None if percept is None else _own(percept.latent)
+            if self._state is not None:
+                self._above.look(self._state)
             if self._adaptive is not None and percept is not None:
                 self._adaptive.see(percept.latent)
                 self._trace = self.guardrails.trace
@@ -148,6 +158,8 @@ class Gate:
         same = own is self._objective.guardrails and own.seal == self.sealed
         if not (same and own.trace == self._trace and own.verify()):
             return "the guardrails' seal is broken"
+        if not self._above.verify():
+            return "the guardrails' seal of a level above is broken"
         return "" if self._watch.intact() else "the gate is not the one that was built and sealed"
 
     def _judge(self, state: Tensor, plan: Plan) -> tuple[Verdict, Action]:
@@ -158,8 +170,9 @@ class Gate:
             return self._veto(batch, f"plan has shape {list(actions.shape)}, not {list(shape)}")
         if actions.dtype is not self._low.dtype:
             return self._veto(batch, f"plan has {actions.dtype}, not {self._low.dtype}")
-        if plan.reasons:
-            return self._mend(state, actions, plan.reasons)
+        reasons = plan.reasons or self._above.refusals(plan)
+        if reasons:
+            return self._mend(state, actions, reasons)
         low, high = self._limits
         within = (actions.numpy() >= low) & (actions.numpy() <= high)
         if not within.all() or not np.isfinite(state.numpy()).all():

@@ -134,7 +134,8 @@ class Directive:
     """Executive control: goal, weights, attention, mode, horizon, budget and risk attitude.
 
     `latent` is the goal as a latent, if it was shown; `stage` how many sub-goals are done; `past`
-    what memory recollected: what terms may need to know besides the goal.
+    what memory recollected: what terms may need to know besides the goal. `subgoal` is where, in
+    the goal's quantity, the plan of the level above predicts to be after each of `H` ticks.
     It carries nothing about guardrails: the configurator has no handle on them.
     """
 
@@ -148,10 +149,11 @@ class Directive:
     latent: Tensor | None = maybe("B", "Z")
     stage: Tensor | None = maybe("B", dtype="int64")
     past: Recollection | None = None
+    subgoal: Tensor | None = maybe("B", "H", "G")
 
     def rows(self, which: Tensor | slice) -> Directive:
         """Return the directive of some agents only."""
-        past = self.past
+        past, subgoal = self.past, self.subgoal
         return replace(
             self,
             goal=self.goal[which],
@@ -161,6 +163,7 @@ class Directive:
             latent=None if self.latent is None else self.latent[which],
             stage=None if self.stage is None else self.stage[which],
             past=None if past is None else past.rows(which),
+            subgoal=None if subgoal is None else subgoal[which],
         )
 
 
@@ -199,6 +202,9 @@ class Plan:
     `temptation_violation` what it would have violated them by (0: nothing was refused).
     `iterations` is how far thinking got and `complete` whether it got to its end. `reasons` say of
     each agent why there is no plan that may go out ("": there is one); empty if all have one.
+
+    `above` is the plan of the level above that this one follows, in that level's latents, actions
+    and steps; None where there is no level above.
     """
 
     actions: Tensor = tensor("B", "H", "A")
@@ -217,6 +223,7 @@ class Plan:
     reasons: tuple[str, ...] = ()
     rival: Rival | None = None
     fan: Fan | None = None
+    above: Plan | None = None
 
 
 @dataclass(frozen=True, slots=True)

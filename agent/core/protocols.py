@@ -12,7 +12,7 @@ that `state_dict` and `load_state_dict` come with them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
 
@@ -42,6 +42,8 @@ class Site:
 
     `goal` is the layout of the goal vector; `terms` the cost terms in order, the critic's
     `anticipation` last; `guardrails` their names in order. `objective` is what the actor minimises.
+    `above` are the levels above, the nearest first, where the world model has any; at such a level
+    `below` is the size of the latent of the one below, 0 at the lowest.
     """
 
     sensors: Layout
@@ -53,6 +55,36 @@ class Site:
     guardrails: tuple[str, ...] = ()
     objective: Objective | None = None
     seed: int = 0
+    above: tuple[Above, ...] = ()
+    below: int = 0
+
+
+class Abstracting(Protocol):
+    """A level of a world model: how states below look from there. Source: LeCun (2022) sec. 4.7."""
+
+    ticks: int
+    horizon: int
+
+    def abstract(self, latents: Tensor) -> Tensor:
+        """Return the level's codes [..., Z] of pooled latents [..., Zb] of the level below."""
+        ...
+
+    def pooled(self, latents: Tensor) -> Tensor:
+        """Return latents below [..., T Zb], each averaged with some before it."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Above:
+    """A level above, as an actor and the gate know it: its own site, objective included.
+
+    `level` says how states look from there, and how many ticks one of its steps takes; `read`
+    returns quantities of its latents, as `Readouts.read`.
+    """
+
+    site: Site
+    level: Abstracting
+    read: Callable[[Tensor], dict[str, Tensor]]
 
 
 @dataclass(frozen=True, slots=True)

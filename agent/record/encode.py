@@ -91,7 +91,7 @@ def schema(kind: type, notes: Mapping[str, str]) -> Json:
     whole = {"type": "integer"}
     properties: dict[str, Json] = {"episode": whole, "tick": whole}
     for name, spec in _fields(kind).items():
-        properties[name] = _property(_hints(kind)[name], spec, notes.get(name, ""))
+        properties[name] = _property(_hints(kind)[name], spec, notes.get(name, ""), (kind,))
     about = (kind.__doc__ or "").strip().splitlines()[0]
     return {
         "title": kind.__name__,
@@ -101,15 +101,18 @@ def schema(kind: type, notes: Mapping[str, str]) -> Json:
     }
 
 
-def _property(hint: Any, spec: Spec | None, note: str) -> Json:
+def _property(hint: Any, spec: Spec | None, note: str, within: tuple[type, ...]) -> Json:
     if spec is not None:
         scalar = {"bool": "boolean", "int64": "integer"}.get(spec.dtype, "number")
         nested: Json = {"type": scalar}
         for _ in spec.axes:
             nested = {"type": "array", "items": nested}
         return {**nested, "description": f"{spec.describe()}{': ' if note else ''}{note}"}
-    if (kind := _nested(hint)) is not None:
-        inner = {n: _property(_hints(kind)[n], spec, "") for n, spec in _fields(kind).items()}
+    if (kind := _nested(hint)) in within:
+        return {"$ref": "#"}  # a plan that follows a plan
+    if kind is not None:
+        parts, more = _fields(kind).items(), (*within, kind)
+        inner = {n: _property(_hints(kind)[n], spec, "", more) for n, spec in parts}
         return {"type": "object", "properties": inner}
     if typing.get_origin(hint) is tuple:
         return {"type": "array", "items": {"type": "string"}}

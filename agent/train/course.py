@@ -16,11 +16,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from agent.config.build import MARGINS, Blueprint, Mind
+from agent.config.build import MARGINS, Blueprint, Mind, margins_of
 from agent.config.schema import validate
 from agent.core.guardrails import realised
 from agent.core.messages import Directive, Mode, Plan, Rollout
 from agent.train.calibrate import Calibrate, calibrate, watched, witnessed
+from agent.train.calibrate_levels import calibrate_levels
 from agent.train.dataset import Dataset
 from agent.train.detours import Detours, fit_to_go, imagine_moves
 from agent.train.distil import Distil, skill
@@ -30,6 +31,7 @@ from agent.train.stages import fit_critic
 from agent.train.understanding import Study, understand
 
 CALIBRATION_SEEDS = 500_000
+LEVEL_SEEDS = 700_000
 
 
 class Course(Study):
@@ -74,6 +76,8 @@ def train(blueprint: Blueprint, ledger: Ledger) -> Trained:
     figures |= _imagined_stages(blueprint, mind, course, dataset, ledger, seed)
     tensors, measured, gathered = _calibrated(blueprint, mind.tensors(), course, dataset, ledger)
     figures |= {f"calibrate.{k}": v for k, v in measured.items()}
+    tensors, more, more_gathered = _calibrated_above(blueprint, tensors, course, dataset, ledger)
+    figures, gathered = figures | more, gathered + more_gathered
     figures["transitions"] = float(dataset.transitions + gathered)
     figures["train_s"] = time.monotonic() - begin
     figures["train_cpu_s"] = time.process_time() - busy
@@ -180,6 +184,44 @@ def _calibrated(
     figures |= {"transitions": float(data.transitions)}
     ledger.save("calibrate", {"margins": margins}, figures)
     return tensors | {MARGINS: margins}, figures, data.transitions
+
+
+def _calibrated_above(
+    blueprint: Blueprint,
+    tensors: dict[str, Tensor],
+    course: Course,
+    dataset: Dataset,
+    ledger: Ledger,
+) -> tuple[dict[str, Tensor], Figures, int]:
+    """Calibrate the margins of levels above, if the actor plans there; in rounds, as below."""
+    mind = blueprint.assemble(tensors)
+    rails = [r for r in mind.rails if realised(r)]
+    if not (mind.tiers and rails and getattr(mind.actor, "climbs", False)):
+        return tensors, {}, 0
+    names = [margins_of(index) for index in range(len(mind.tiers))]
+    settings = course.levels.calibrate
+    ticks = max(tier.level.ticks * tier.level.horizon for tier in mind.tiers)
+    gathered = settings.rounds * settings.episodes * ticks
+    kept = ledger.load("calibrate_levels")
+    if kept is not None:
+        return tensors | kept[0], kept[1], gathered
+
+    def under(margins: list[Tensor]) -> Mind:
+        return blueprint.assemble(tensors | dict(zip(names, margins, strict=False)))
+
+    goals = _aims(mind, _allowed(mind, dataset.values))
+    world = blueprint.world(min(64, settings.episodes))
+    try:
+        margins, figures = calibrate_levels(
+            settings, world, under, directives, goals,
+            LEVEL_SEEDS + blueprint.config.seed * 10_000,
+        )  # fmt: skip
+    finally:
+        world.close()
+    found = dict(zip(names, margins, strict=True))
+    ledger.log("calibrate_levels", 1, 1, figures)
+    ledger.save("calibrate_levels", found, figures)
+    return tensors | found, figures, gathered
 
 
 def _shown_by_others(term: nn.Module) -> bool:

@@ -152,10 +152,11 @@ def fit_readouts(
     readouts: Any,
     perception: Encoder,
     model: WorldModel,
-    dataset: Dataset,
+    dataset: Any,
     config: Fit,
     ledger: Ledger,
     seed: int = 0,
+    stage: str = "readouts",
 ) -> Figures:
     """Fit probes to sensors on encoded and on imagined latents; return rms errors by quantity.
 
@@ -163,9 +164,7 @@ def fit_readouts(
     """
     readouts.fit_scale(dataset.values)
     known, held = dataset.split()
-    _descend_probe(
-        "readouts", readouts, readouts.loss, perception, model, known, config, ledger, seed
-    )
+    _descend_probe(stage, readouts, readouts.loss, perception, model, known, config, ledger, seed)
     generator = torch.Generator().manual_seed(seed)
     values, commands = held.windows(1024, readouts.horizon, generator)
     latents, ahead = _imagined(perception, model, values, commands)
@@ -180,7 +179,7 @@ def _descend_probe(
     loss: Callable[[Tensor, Tensor], Tensor],
     perception: Encoder,
     model: WorldModel,
-    known: Dataset,
+    known: Any,
     config: Fit,
     ledger: Ledger,
     seed: int,

@@ -90,7 +90,7 @@ def expect_device(name: str) -> None:
 
 def learn_world(
     learner: Any,
-    dataset: Dataset,
+    dataset: Any,
     horizon: int,
     ledger: Ledger,
     view: Callable[[Dataset], Any] = lambda dataset: dataset,
@@ -98,8 +98,9 @@ def learn_world(
 ) -> Figures:
     """Train perception and world model through `learner` (`modules.world_model.learn.Learner`).
 
-    Returns held-out figures over `horizon` ticks, and says so if the latents have collapsed. The
-    normaliser of perception is fitted first. `view` is how the learner sees experience.
+    `dataset` offers what `Dataset` does. Returns held-out figures over `horizon` ticks, and says so
+    if the latents have collapsed. The normaliser of perception is fitted first. `view` is how the
+    learner sees experience.
     """
     expect_device(learner.config.device)
     learner.perception.fit_normaliser(dataset.sample())

@@ -6,7 +6,7 @@ watching; what is to be done in that world comes later.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,8 @@ from agent.core.messages import Rollout
 from agent.core.settings import Settings
 from agent.train import videos
 from agent.train.augment import Shuffled
+from agent.train.calibrate import Calibrate
+from agent.train.coarse import Viewpoint, ladder
 from agent.train.dataset import Dataset
 from agent.train.explore import Explorer, explorer_batch
 from agent.train.fitting import (
@@ -58,6 +60,26 @@ class Watch(Settings):
     )
 
 
+class Climbing(Settings):
+    """How each level above the lowest is trained, one after the other, and its readouts.
+
+    Horizons are in steps of the level. `calibrate` is how its margins are measured.
+    """
+
+    learner: Learner.Config = Learner.Config(
+        steps=6000,
+        horizon=4,
+        objectives=[
+            {"use": "prediction", "weight": 1.0},
+            {"use": "vicreg", "weight": 1.0, "variance": 1.0, "covariance": 0.2},
+            {"use": "inverse", "weight": 1.0},
+            {"use": "macro", "weight": 1.0},
+        ],
+    )
+    readouts: Fit = Fit(horizon=8)
+    calibrate: Calibrate = Calibrate(rounds=3, episodes=64)
+
+
 class Study(Settings):
     """Settings of the stages that need no judgement.
 
@@ -76,6 +98,7 @@ class Study(Settings):
     surprise: Fit = Fit()
     completion: Fit = Fit()
     readouts: Fit = Fit()
+    levels: Climbing = Climbing()
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +145,7 @@ def understand(blueprint: Blueprint, study: Study, ledger: Ledger) -> Understand
     errors = fit_readouts(mind.readouts, eyes, model, dataset, study.readouts, ledger, seed)
     figures |= {f"rms.{name}": error for name, error in errors.items()}
     figures |= _probe_scores(mind, dataset)
+    figures |= climb(mind, study.levels, dataset, ledger, seed)
     return Understanding(mind, dataset, figures)
 
 
@@ -135,6 +159,9 @@ def experience(blueprint: Blueprint, mind: Mind, study: Study, ledger: Ledger) -
         windows.append(study.completion)
     parts = [blueprint.singles[slot].settings for slot in ("readouts", "configurator")]
     longest = max(getattr(part, "horizon", 1) for part in windows + parts)
+    for level in getattr(mind.world_model, "levels", ()):
+        steps = max(level.horizon, study.levels.learner.horizon, study.levels.readouts.horizon)
+        longest = max(longest, steps * level.ticks)
     if study.explore.ticks < longest:
         raise InputError(
             f"train.explore.ticks: expected {longest} or more, the longest horizon that is trained,"
@@ -221,6 +248,33 @@ def rehearse(
     perception: Any = recalling(mind.perception, mind.site.sensors)
     learner = Learner(config, perception, mind.world_model, parts, seed)
     return learn_world(learner, stored, study.readouts.horizon, ledger, stage="rehearse")
+
+
+def climb(mind: Mind, config: Climbing, dataset: Dataset, ledger: Ledger, seed: int) -> Figures:
+    """Learn every level above the lowest in place, each from latents of the one below.
+
+    Returns held-out figures by level: `level2.` is the nearest above.
+    """
+    eyes, figures = recalling(mind.perception, mind.site.sensors), Figures()
+    levels, where = [tier.level for tier in mind.tiers], "train.levels.learner.objectives"
+    for index, tier in enumerate(mind.tiers):
+        stage, level = f"level{index + 2}", tier.level
+        seen = ladder(levels[: index + 1], dataset, eyes, mind.site.sensors)
+        view = Viewpoint(level, mind.site.sensors.scalars.size)
+        parts = [c.build(level.site) for c in objectives(config.learner.objectives, where)]
+        level.requires_grad_(True)
+        learner = Learner(config.learner, view, level, parts, seed)
+        found = learn_world(learner, seen, config.learner.horizon, ledger, stage=stage)
+        level.requires_grad_(False)
+        seen = replace(seen, compress=level.compress)
+        tier.readouts.requires_grad_(True)
+        errors = fit_readouts(
+            tier.readouts, view, level, seen, config.readouts, ledger, seed, f"level_readouts{index + 2}"
+        )
+        tier.readouts.requires_grad_(False)
+        figures |= {f"{stage}.{k}": v for k, v in found.items()}
+        figures |= {f"{stage}.rms.{k}": v for k, v in errors.items()}
+    return figures
 
 
 @torch.no_grad()

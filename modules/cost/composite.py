@@ -36,9 +36,14 @@ class CompositeCost:
     """
 
     class Config(Settings):
-        """`anticipation` weighs the critic's view of the last imagined state."""
+        """`anticipation` weighs the critic's view of the last imagined state.
+
+        `above` names the terms that count at levels above, where the world model has any: those
+        that mean something when a step takes long, and look at quantities only.
+        """
 
         anticipation: float = 0.1
+        above: list[str] = []
 
     reads = (Percept, Recollection, Directive)
     recalls = (Action,)

@@ -55,6 +55,24 @@ class Augmenting(Protocol):
         ...
 
 
+@runtime_checkable
+class Above(Protocol):
+    """An encoder of what a level below encoded."""
+
+    def below(self, values: Tensor) -> Tensor:
+        """Return the latents [..., Zb] that `values` hold, to be encoded."""
+        ...
+
+
+@runtime_checkable
+class Compressing(Protocol):
+    """A world model whose actions are codes of what is done, which it learns."""
+
+    def compress(self, actions: Tensor, seed: int | None = None) -> Tensor:
+        """Return actions [..., A] of what is done [..., n Ab]; blurred if there is a `seed`."""
+        ...
+
+
 class Experience(Protocol):
     """Where minibatches come from."""
 
@@ -168,6 +186,7 @@ class Learner(nn.Module):
         """
         generator = torch.Generator().manual_seed(self.seed)
         values, commands = experience.windows(count, horizon, generator)
+        commands = self._actions(commands)
         latents = self.perception.encode(values)  # type: ignore[operator]
         z = self.model.explain(latents, commands)
         ahead = self.model.imagine(latents[:, 0], commands[:, None], z).latents.mean(dim=0)[:, 0]
@@ -199,9 +218,16 @@ class Learner(nn.Module):
             _copy_buffers(self.slow, self.perception)
             with torch.no_grad():
                 targets = self.slow.encode(values if other is None else other)  # type: ignore[operator]
+        commands = self._actions(commands, seed)
         scaled = (commands - self.model.centre) / self.model.extent
         predicted, nats = self._predicted(latents, commands, targets.detach(), seed, share)
-        return Views(latents, targets, predicted, scaled, seed), nats
+        below = self.perception.below(values) if isinstance(self.perception, Above) else None
+        return Views(latents, targets, predicted, scaled, seed, below), nats
+
+    def _actions(self, commands: Tensor, seed: int | None = None) -> Tensor:
+        """Return what the model takes as actions [n L A] where `commands` were given."""
+        model = self.model
+        return model.compress(commands, seed) if isinstance(model, Compressing) else commands
 
     def _predicted(
         self, latents: Tensor, commands: Tensor, targets: Tensor, seed: int, share: float

@@ -22,7 +22,8 @@ class Views:
     `predicted` [n L Z] is several steps from `latents[:, 0]`: `predicted[:, h]` is to meet
     `targets[:, h + 1]`. Members of an ensemble are stacked along n. `commands` [n L A] are in units
     of half the actuators' range around its centre. `seed` belongs to this step alone: whoever draws
-    numbers draws them from it, so that a resumed run continues bit for bit.
+    numbers draws them from it, so that a resumed run continues bit for bit. At a level above the
+    lowest, `below` [n L+1 Zb] is what the latents are codes of.
     """
 
     latents: Tensor
@@ -30,6 +31,7 @@ class Views:
     predicted: Tensor
     commands: Tensor
     seed: int = 0
+    below: Tensor | None = None
 
 
 class Objective(Protocol):

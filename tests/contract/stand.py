@@ -30,6 +30,8 @@ FILLED = {
     "limit": 0.3,
     "points": [[0.2, 0.2], [-0.1, 0.3], [0.3, -0.2]],
     "id": "tests.environments:Slope-v0",
+    "levels": [{"ticks": 2, "latent": 6, "hidden": 8, "width": 16, "horizon": 3}],
+    "planners": [{"use": "cem", "samples": 8, "iterations": 1, "elites": 4}] * 2,
 }
 """What stands in for settings without a default."""
 
@@ -58,6 +60,8 @@ def cases(*slots: str) -> list[Any]:
     return [pytest.param(s, n, id=f"{s}-{n}") for s in slots for n in sorted(parts(s))]
 
 
+TALL = {("actor", "hierarchical"): "hjepa"}
+"""World models of the parts that need levels."""
 BODIES = {("guardrail", "apart"): "lead.yaml"}
 """Configs of the parts that need another body than `reach`."""
 
@@ -104,6 +108,9 @@ def _config(slot: str, name: str) -> Any:
         whole["train"]["learner"]["objectives"] = listed
     else:
         whole[slot] = part(slot, name)
+    if "hjepa" in (name, TALL.get((slot, name))):
+        whole["world_model"] = part("world_model", "hjepa")
+        whole["cost"]["above"] = ["pain"]
     whole["world"] = HOMES.get((slot, name), whole["world"])
     if slot != "actor":
         whole["actor"] |= {"samples": 8, "elites": 4, "iterations": 1}
@@ -131,7 +138,8 @@ def built(slot: str, name: str) -> Any:
     """Return one part, with stirred weights."""
     made = mind(slot, name)
     if slot == "objective":
-        found = made.blueprint.objectives[-1].build(made.site)
+        higher = dataclasses.replace(made.site, below=made.site.latent)
+        found = made.blueprint.objectives[-1].build(higher)
         if isinstance(found, nn.Module):
             stir(found, torch.Generator().manual_seed(7))
         return found

@@ -70,6 +70,7 @@ def question(slot: str, name: str) -> tuple[Any, dict[str, Tensor]]:
             "targets": draw(n, H + 1, size),
             "predicted": draw(n, H, size),
             "commands": draw(n, H, made.site.actuators.size),
+            "below": draw(n, H + 1, made.site.latent),
         }
         return (lambda x: part(Views(**x, seed=3))[0]), windows
     if slot == "perception":
@@ -227,14 +228,15 @@ def test_an_objective_is_a_scalar_with_figures_that_reaches_the_encoder(
     codes = inputs["latents"].requires_grad_(True)
     ahead = 0.9 * codes[:, :-1] + 0.1 * inputs["predicted"]
     other = 0.9 * codes + 0.1 * codes.roll(1, dims=0)
-    penalty, figures = part(Views(codes, other, ahead, inputs["commands"], 3))
+    commands = inputs["commands"].requires_grad_(name == "macro")  # what a level learns to code
+    penalty, figures = part(Views(codes, other, ahead, commands, 3, inputs["below"]))
     assert penalty.shape == ()
     assert penalty.dtype == torch.float32
     assert all(isinstance(v, float) and math.isfinite(v) for v in figures.values())
     if name == "none":
         assert not penalty.requires_grad
         return
-    (slope,) = torch.autograd.grad(penalty, codes)
+    (slope,) = torch.autograd.grad(penalty, commands if name == "macro" else codes)
     assert bool(torch.isfinite(slope).all())
     assert bool((slope != 0).any())
 

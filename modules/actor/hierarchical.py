@@ -1,0 +1,160 @@
+"""Planning at several time scales: what a level predicts is what the one below goes for.
+
+Source: LeCun (2022) sec. 4.7, fig. 16, hierarchical planning.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from agent.core.levels import Climb
+from agent.core.messages import Appraisal, Directive, Mode, Percept, Plan, Recollection
+from agent.core.protocols import Above, Inbox, Ports, Site
+from agent.core.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A plan of a level that is being followed: what it foresees of the goal's quantity [B H G].
+
+    It was made `age` ticks ago.
+    """
+
+    plan: Plan
+    foreseen: Tensor
+    age: int = 0
+
+
+class Hierarchical(nn.Module):
+    """A planner for every level. The highest goes for the goal; every other for what is foreseen.
+
+    A level plans anew whenever one of its steps is over, from how the present looks from there.
+    Where its plan foresees being nearest to what it goes for, the level below is given that itself,
+    and before it, step by step, the predicted states. A level above whose plan is refused still
+    says so in `Plan.above`: the gate looks at every level.
+    """
+
+    class Config(Settings):
+        """`planners` are parts of the slot `actor`, for each level one, the lowest first."""
+
+        planners: list[dict[str, Any]] = Field(min_length=1)
+
+    reads: ClassVar[tuple[type, ...]] = (Percept, Directive, Appraisal, Recollection)
+    recalls: ClassVar[tuple[type, ...]] = ()
+    posts: ClassVar[type] = Plan
+    holds: ClassVar[tuple[str, ...]] = ("planners",)
+    climbs: ClassVar[bool] = True
+    """It plans at every level of the world model, and the gate expects it to."""
+
+    def __init__(self, config: Config, site: Site, planners: Sequence[Any]) -> None:
+        """Join planners. Raises ValueError unless there is one for every level."""
+        super().__init__()
+        levels = 1 + len(site.above)
+        if len(planners) != levels:
+            raise ValueError(
+                f"expected {levels} planners, one for each level of the world model, came"
+                f" {len(planners)}"
+            )
+        self.config, self.site = config, site
+        self.planners: Any = nn.ModuleList(planners)
+        self._climb = Climb(site.above)
+        self._standing: list[Standing | None] = [None] * len(site.above)
+        self._committed = 0
+
+    def commit(self, ticks: int) -> None:
+        """Follow every plan of a level above for so many ticks at least; for calibration."""
+        self._committed = ticks
+
+    @staticmethod
+    def places(site: Site) -> tuple[Site, ...]:
+        """Return where each of the planners is at home."""
+        return (site, *(above.site for above in site.above))
+
+    @property
+    def policy(self) -> Any:
+        """The Mode-1 network of the lowest level."""
+        return self.planners[0].policy
+
+    def ports(self) -> Ports:
+        """Insist on what the lowest level's planner does."""
+        found: Ports = self.planners[0].ports()
+        return found
+
+    def reset(self, batch: int) -> None:
+        """Forget all plans."""
+        for planner in self.planners:
+            planner.reset(batch)
+        self._climb.reset()
+        self._standing = [None] * len(self.site.above)
+
+    @torch.no_grad()
+    def tick(self, inbox: Inbox) -> Plan:
+        """Return the plan of this tick, with those of the levels above."""
+        return self.plan(inbox[Percept].latent, inbox[Directive])
+
+    @torch.no_grad()
+    def plan(self, latent: Tensor, directive: Directive) -> Plan:
+        """Return plans from latents [B Z]; levels above plan anew when it is their time."""
+        codes, above = self._climb.see(latent), None
+        wanted = directive.goal[:, None]
+        for index in reversed(range(len(codes))):
+            standing = self._stand(index, codes[index], directive, wanted, above)
+            wanted, above = self._wanted(index, standing, wanted), standing.plan
+        asked = replace(directive, subgoal=wanted) if codes else directive
+        made: Plan = self.planners[0].plan(latent, asked)
+        return replace(made, above=above)
+
+    def _stand(
+        self, index: int, code: Tensor, directive: Directive, wanted: Tensor, above: Plan | None
+    ) -> Standing:
+        """Return the plan that a level follows now: the last one, or a new one when it is time."""
+        place, standing = self.site.above[index], self._standing[index]
+        if standing is not None and len(standing.foreseen) == len(code):
+            standing = replace(standing, age=standing.age + 1)
+            if standing.age < max(place.level.ticks, self._committed):
+                self._standing[index] = standing
+                return standing
+        asked = self._asked(place, directive, wanted)
+        made = replace(self.planners[index + 1].plan(code, asked), above=above)
+        foreseen = place.read(made.latents)[self.site.goal.names[0]]
+        self._standing[index] = standing = Standing(made, foreseen)
+        return standing
+
+    def _asked(self, place: Above, directive: Directive, wanted: Tensor) -> Directive:
+        """Return the directive of a level above: its own terms and horizon, deliberate."""
+        site, rows = place.site, len(directive.goal)
+        columns = [self.site.terms.index(name) for name in site.terms]
+        return replace(
+            directive,
+            weights=directive.weights[:, columns],
+            mode=torch.full((rows,), int(Mode.DELIBERATE)),
+            horizon=place.level.horizon,
+            budget_ms=directive.budget_ms / len(self.planners),
+            subgoal=wanted,
+            latent=None,
+            past=None,
+        )
+
+    def _wanted(self, index: int, standing: Standing, goal: Tensor) -> Tensor:
+        """Return what the level below is to go for at each of its next steps, [B h G].
+
+        `goal` [B h' G] is what this level goes for. A step of the level below counts towards the
+        step of this one in which it ends.
+        """
+        place = self.site.above[index]
+        below = self.site.above[index - 1].level.ticks if index else 1
+        steps = standing.foreseen.shape[1]
+        aims = goal[:, torch.arange(steps).clamp(max=goal.shape[1] - 1)]
+        gap = torch.linalg.vector_norm(standing.foreseen - aims, dim=-1)
+        nearest = gap.argmin(dim=1, keepdim=True)
+        arrived = torch.arange(steps) >= nearest
+        states = torch.where(arrived.unsqueeze(-1), aims, standing.foreseen)
+        end = standing.age + below * torch.arange(1, steps * place.level.ticks // below + 1)
+        step = ((end + place.level.ticks - 1) // place.level.ticks - 1).clamp(max=steps - 1)
+        return states[:, step]

@@ -1,0 +1,51 @@
+"""A hierarchical JEPA: levels of prediction at different time scales.
+
+Source: LeCun (2022) sec. 4.7, fig. 15: JEPA-1 predicts short-term from detailed latents, JEPA-2
+longer-term from more abstract ones.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from pydantic import Field
+from torch import Tensor, nn
+
+from agent.core.messages import Forecast
+from agent.core.protocols import Site
+from modules.world_model.abstraction import Level
+from modules.world_model.jepa import JEPA
+from modules.world_model.variable import LatentVariable
+
+
+class HJEPA(JEPA):
+    """A `jepa` that predicts tick by tick, and levels above it that predict further.
+
+    What the runtime asks of a world model, the lowest level answers. The levels above offer the
+    same to whoever plans there: an imagination of their own, in latents and actions of their own.
+    """
+
+    class Config(JEPA.Config):
+        """As `jepa`, and the `levels` above, the nearest first."""
+
+        levels: list[Level.Config] = Field(min_length=1)
+
+    posts: ClassVar[type] = Forecast
+
+    def __init__(
+        self, config: Config, site: Site, latent_variable: LatentVariable | None = None
+    ) -> None:
+        """Build untrained levels. Raises ValueError if their time scales do not divide."""
+        super().__init__(config, site, latent_variable)
+        made: list[Level] = []
+        for one in config.levels:
+            below, ticks = (made[-1].site, made[-1].ticks) if made else (site, 1)
+            made.append(Level(one, below, ticks))
+        self.levels = nn.ModuleList(made)
+
+    def abstractions(self, latent: Tensor) -> list[Tensor]:
+        """Return the codes [B Z] of a latent [B Z] at each level above, the nearest first."""
+        codes = [latent]
+        for level in self.levels:
+            codes.append(level.abstract(codes[-1]))  # type: ignore[operator]
+        return codes[1:]

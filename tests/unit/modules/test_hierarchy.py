@@ -1,0 +1,118 @@
+"""Levels of a world model, and the actor that plans on all of them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from agent.config.build import Mind
+from agent.core.errors import InputError
+from agent.core.levels import Climb, plans
+from agent.core.messages import Directive, Mode
+from modules.cost.terms.subgoal import Subgoal
+from modules.world_model.abstraction import REACH, Level
+from tests.contract.stand import _config, mind, rollout
+
+TICKS, HORIZON = 2, 3
+
+
+@pytest.fixture(scope="module")
+def tall() -> Mind:
+    return mind("actor", "hierarchical")
+
+
+def asked(made: Mind, goals: list[list[float]]) -> Directive:
+    rows, site = len(goals), made.site
+    return Directive(
+        goal=torch.tensor(goals),
+        weights=torch.ones(rows, len(site.terms)),
+        attention=torch.ones(rows, len(site.sensors.channels)),
+        mode=torch.full((rows,), int(Mode.DELIBERATE)),
+        horizon=4,
+    )
+
+
+def test_resting_is_the_macro_action_zero_and_all_lie_within_reach(tall: Mind) -> None:
+    level = tall.world_model.levels[0]
+    low, high = tall.site.actuators.bounds()
+    rest = ((low + high) / 2).expand(5, TICKS, -1)
+    assert torch.allclose(level.compress(rest), torch.zeros(5, 3), atol=1e-6)
+    wild = level.compress(1e3 * torch.randn(50, TICKS, 2))
+    assert float(wild.abs().max()) <= REACH
+    some = torch.randn(4, 7, TICKS, 2)
+    assert level.compress(some).shape == (4, 7, 3)
+    assert not torch.equal(level.compress(some), level.compress(some, seed=1))
+    assert torch.equal(level.compress(some, seed=1), level.compress(some, seed=1))
+
+
+def test_pooling_averages_the_last_ticks_and_starts_with_the_first(tall: Mind) -> None:
+    level = tall.world_model.levels[0]
+    pooled = Level(level.config.model_copy(update={"pool": 3}), tall.site, 1).pooled
+    ticks = torch.arange(1.0, 6.0)[:, None]
+    assert pooled(ticks)[:, 0].tolist() == pytest.approx([1.0, 4 / 3, 2.0, 3.0, 4.0])
+    climb = Climb(tall.site.above)
+    seen = [climb.see(torch.full((2, tall.site.latent), float(t)))[0] for t in range(4)]
+    assert seen[0].shape == (2, level.site.latent)
+    assert torch.equal(seen[3], level.abstract(torch.full((2, tall.site.latent), 3.0)))
+
+
+@pytest.mark.parametrize("ticks", [[2, 5], [4, 4], [6, 2]])
+def test_time_scales_that_do_not_divide_are_refused(ticks: list[int]) -> None:
+    base = _config("actor", "hierarchical")
+    chosen = base.singles["world_model"]
+    levels = [{"ticks": t} for t in ticks]
+    settings = chosen.settings.model_validate(chosen.settings.model_dump() | {"levels": levels})
+    whole = {**base.singles, "world_model": replace(chosen, settings=settings)}
+    with pytest.raises(InputError, match=r"world_model \(hjepa\): levels: .*divide"):
+        replace(base, singles=whole).assemble()
+
+
+def test_every_level_plans_at_its_own_rate_and_is_judged(tall: Mind) -> None:
+    actor, rows = tall.actor, 2
+    actor.reset(rows)
+    goals = asked(tall, [[0.2, 0.2], [-0.1, 0.3]])
+    latent = torch.randn(rows, tall.site.latent, generator=torch.Generator().manual_seed(3))
+    made = [actor.plan(latent, goals) for _ in range(2 * TICKS)]
+    for plan in made:
+        lower, upper = plans(plan)
+        assert lower.actions.shape == (rows, 4, 2)
+        assert upper.actions.shape == (rows, HORIZON, 3)
+        assert upper.guardrails.shape == (rows, len(tall.guardrails), HORIZON)
+        assert upper.latents.shape == (rows, HORIZON, tall.world_model.levels[0].site.latent)
+    assert made[0].above is made[1].above
+    assert made[1].above is not made[2].above
+    assert made[2].above is made[3].above
+
+
+def test_the_level_below_is_given_the_states_foreseen_and_in_the_end_the_goal(tall: Mind) -> None:
+    actor, place = tall.actor, tall.site.above[0]
+    actor.reset(1)
+    goal = asked(tall, [[0.2, 0.2]])
+    latent = torch.randn(1, tall.site.latent, generator=torch.Generator().manual_seed(3))
+    plan = actor.plan(latent, goal).above
+    assert plan is not None
+    foreseen = place.read(plan.latents)["fingertip"]
+    nearest = int((foreseen - goal.goal[:, None]).norm(dim=-1).argmin())
+    wanted = actor._wanted(0, actor._standing[0], goal.goal[:, None])
+    assert wanted.shape == (1, HORIZON * TICKS, 2)
+    for tick in range(HORIZON * TICKS):
+        step = tick // TICKS
+        expected = goal.goal[0] if step >= nearest else foreseen[0, step]
+        assert torch.equal(wanted[0, tick], expected)
+
+
+def test_a_subgoal_is_held_against_its_own_time_and_the_end_counts_beyond(tall: Mind) -> None:
+    seen = rollout(tall, 2, 2, 3, 4)
+    seen = replace(seen, quantities={n: v.float() for n, v in seen.quantities.items()})
+    there, goals = seen.quantities["fingertip"], asked(tall, [[0.2, 0.2], [0.0, 0.1]])
+    term = Subgoal(Subgoal.Config(beyond=5.0), tall.site)
+    plain = term.energy(seen, goals)
+    away = (there - goals.goal[:, None, None]).norm(dim=-1)
+    assert torch.allclose(plain[..., :-1], away[..., :-1])
+    assert torch.allclose(plain[..., -1], 6.0 * away[..., -1])
+    aims = torch.randn(2, 2, 2)
+    led = term.energy(seen, replace(goals, subgoal=aims))
+    assert torch.allclose(led[..., 0], (there[..., 0, :] - aims[:, 0][:, None]).norm(dim=-1))
+    assert torch.allclose(led[..., 3], (there[..., 3, :] - aims[:, 1][:, None]).norm(dim=-1))

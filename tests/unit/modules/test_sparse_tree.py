@@ -1,0 +1,86 @@
+"""The tree that covers what can be reached, and the planner that grows it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from agent.core.messages import Bill, Directive, Rollout
+from agent.core.protocols import Site
+from agent.core.spec import Channel, Layout
+from modules.actor.cem import CEM
+from modules.actor.policy import Policy
+from modules.actor.sparse_tree import Grown, SparseTree, Step
+from tests.contract.test_planners import Slide, ask
+from tests.unit.modules.test_discrete import PLACE
+
+BODY = Layout((Channel("push", 2, "m/s", (-1.0, -1.0), (1.0, 1.0)),))
+
+
+class Trap(Slide):
+    """Sliding, with a pocket between start and goal: its ways out lead away from the goal.
+
+    Where a plan ends counts most.
+    """
+
+    def __call__(
+        self, state: Tensor, actions: Tensor, directive: Directive
+    ) -> tuple[Rollout, Bill]:
+        seen, bill = super().__call__(state, actions, directive)
+        x, y = seen.latents[0, ..., 0], seen.latents[0, ..., 1]
+        back = torch.maximum((x - 1.25).abs() - 0.3, y.abs() - 2.0)
+        sides = torch.maximum((y.abs() - 1.75).abs() - 0.3, (x - 0.5).abs() - 1.0)
+        rail = -torch.minimum(back, sides)
+        broken = rail.clamp(min=0.0).sum(dim=-1)
+        end = seen.latents[0, :, :, -1] - directive.goal[:, None]
+        return seen, Bill(
+            bill.energy + 9.0 * end.square().sum(dim=-1), bill.terms, rail[:, :, None], broken
+        )
+
+
+def left(kind: Any, **more: Any) -> float:
+    """Return how far an agent that starts in the pocket is from its goal after 24 steps."""
+    place = Site(PLACE, BODY, 20.0, 2, PLACE, ("away",), ("wall",), Trap())  # type: ignore[arg-type]
+    settings = kind.Config(samples=64, iterations=2, policy=Policy.Config(span=0.5), **more)
+    made, here = kind(settings, place), torch.tensor([[0.5, 0.0]])
+    goal = torch.tensor([[2.5, 0.0]])
+    for _ in range(24):
+        asked = replace(ask(goal.tolist()), horizon=20)
+        here = here + made.plan(here, asked).actions[:, 0]
+    return float((here - goal).norm())
+
+
+def test_it_leaves_a_pocket_where_sampling_around_a_plan_stays() -> None:
+    assert left(CEM) > 0.8
+    assert left(SparseTree, width=96, branches=24) < 0.4
+
+
+def test_states_of_a_tree_keep_their_distance_and_the_cheapest_stays() -> None:
+    choices = torch.tensor([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0], [0.9, 0.0]])
+    tree = Grown(torch.zeros(2), choices)
+    energy = torch.tensor([[5.0, 3.0, 2.0, 1.0]])
+    every = torch.ones(1, 4, dtype=torch.bool)
+    tree.grow(Step(choices[None], choices[None], energy, every), near=0.4, width=9)
+    assert torch.equal(tree.states, choices[[0, 3, 2]])
+    ends = tree.states[tree.frontier][:, None] + choices
+    more = torch.full((2, 4), 1.0)
+    allowed = torch.tensor([[True, False, True, True], [True, True, True, True]])
+    tree.grow(Step(ends, ends, more, allowed), near=0.4, width=2)
+    assert len(tree.states) == 5
+    gaps = torch.cdist(tree.states, tree.states) + 9.0 * torch.eye(5)
+    assert float(gaps.min()) > 0.2
+    routes = tree.routes(count=1, patience=1.0)
+    assert routes[0].tolist()[0] == choices[3].tolist(), "by way of the cheapest"
+
+
+def test_the_budget_ends_its_growth() -> None:
+    slow = Trap(slow_s=0.02)
+    place = Site(PLACE, BODY, 20.0, 2, PLACE, ("away",), ("wall",), slow)  # type: ignore[arg-type]
+    made = SparseTree(SparseTree.Config(samples=8, elites=4, iterations=1), place)
+    grown = made._grown(torch.zeros(1, 2), replace(ask([[2.5, 0.0]]), horizon=40), until=0.0)
+    assert len(grown[0].states) == 1
+    found = made.plan(torch.zeros(1, 2), replace(ask([[2.5, 0.0]]), horizon=40, budget_ms=100.0))
+    assert torch.isfinite(found.energy).all()
