@@ -18,6 +18,7 @@ from torch import Tensor
 
 from agent.config import schema
 from agent.config.build import Blueprint, Mind, blueprint
+from agent.core.errors import MissingExtra
 from agent.core.messages import Observation, Task
 from agent.evaluate.episodes import trials_of
 from agent.record import checkpoint
@@ -36,16 +37,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
-def without_graphics(item: pytest.Item) -> Iterator[None]:
-    """Skip a test whose world has a camera, and say why, where there is no OpenGL."""
+def without_extras(item: pytest.Item) -> Iterator[None]:
+    """Skip a test that needs OpenGL or an optional package, and say why, where there is none."""
     try:
         return (yield)
     except NoGraphics as lack:
         pytest.skip(lack.reason)
+    except MissingExtra as lack:
+        pytest.skip(str(lack))
 
 
-pytest_runtest_setup = pytest.hookimpl(wrapper=True)(without_graphics)
-pytest_runtest_call = pytest.hookimpl(wrapper=True)(without_graphics)
+pytest_runtest_setup = pytest.hookimpl(wrapper=True)(without_extras)
+pytest_runtest_call = pytest.hookimpl(wrapper=True)(without_extras)
 
 
 @pytest.fixture(autouse=True)

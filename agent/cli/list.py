@@ -1,18 +1,25 @@
-"""`list`: every part that a config can name, with its first docstring line; imports none."""
+"""`list`: every part that a config can name, with its first docstring line; imports none.
+
+`list mjcf:my/robot.xml` describes a world that others made: its sensors, actuators and rate.
+"""
 
 from __future__ import annotations
 
 import argparse
 import json
+from typing import Any
 
-from agent.config.resolve import SLOTS, parts
+from agent.config.resolve import SCHEMES, SLOTS, parts
 from agent.core.errors import InputError, nearest
+from agent.core.spec import Channel
 from agent.record.files import write_whole
 
 
 def main(options: argparse.Namespace) -> int:
-    """Print the parts of every slot, or of the one named; returns the exit code."""
+    """Print the parts of every slot, or of the one named, or a body; returns the exit code."""
     slot = options.config
+    if slot is not None and slot.partition(":")[0] in SCHEMES:
+        return _body(slot, options.overrides)
     if slot is not None and slot not in SLOTS:
         raise InputError(f"list: unknown slot '{slot}'; {nearest(slot, SLOTS)}")
     found = {s: parts(s) for s in ([slot] if slot else SLOTS)}
@@ -27,3 +34,30 @@ def main(options: argparse.Namespace) -> int:
         }
         write_whole(options.json, json.dumps(whole, indent=1) + "\n")
     return 0
+
+
+def _body(use: str, overrides: list[str]) -> int:
+    """Print what a world that others made senses and drives."""
+    from agent.config import yaml
+    from agent.config.choose import choose
+
+    part = yaml.override({"world": {"use": use}}, overrides)["world"]
+    kind: Any = choose("world", "world", part).embodied().kind
+    print(f"{use}, {kind.rate_hz:g} ticks a second")
+    for name, layout in (("sensors", kind.sensors), ("actuators", kind.actuators)):
+        print(name)
+        for channel in layout.channels:
+            print(f"  {channel.name:<24} {_size(channel):<10} {channel.unit}{_range(channel)}")
+    for note in getattr(kind, "notes", ()):
+        print(note)
+    return 0
+
+
+def _size(channel: Channel) -> str:
+    return "x".join(map(str, channel.shape)) or str(channel.size)
+
+
+def _range(channel: Channel) -> str:
+    if channel.low is None or channel.high is None:
+        return ""
+    return f", from {min(channel.low):g} to {max(channel.high):g}"

@@ -14,6 +14,8 @@ from agent.core.schedule import kinds
 def preflight(mind: Mind, agent: Agent, about: dict[str, Any]) -> None:
     """Print versions, the schedule with who reads what, the guardrails and the seal."""
     say("  ".join(f"{k} {v}" for k, v in versions().items()))
+    for note in getattr(mind.blueprint.singles["world"].kind, "notes", ()):
+        say(f"world: {note}")
     say(f"tick: {agent.schedule.describe()}")
     for name in agent.schedule.order:
         say("  " + line(agent, name))

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from agent.config.isolate import ABLE
-from agent.config.resolve import MODULES, resolve
+from agent.config.resolve import MODULES, resolve, spelled_out
 from agent.config.schema import Part, validate
 from agent.config.sound import check_settings
 from agent.core.errors import InputError
@@ -69,6 +69,7 @@ class Chosen:
 
 def choose(slot: str, where: str, part: Part) -> Chosen:
     """Return the class and settings that `part` of the config names. Raises InputError."""
+    part = spelled_out(slot, part)
     if "use" not in part:
         raise InputError(f"{where}: 'use' is missing; name a part (see `python run_agent.py list`)")
     kind = resolve(slot, part["use"])

@@ -37,6 +37,14 @@ SLOTS: dict[str, str] = {
 A world is a folder `name/world.py`, or a file `adapters/name.py`.
 """
 
+SCHEMES: dict[str, tuple[str, str]] = {
+    "gym": ("gymnasium", "id"),
+    "mjcf": ("mjcf", "path"),
+    "menagerie": ("menagerie", "robot"),
+    "dmc": ("dmc", "task"),
+}
+"""Short for worlds that others made: `gym:Reacher-v5` is `{use: gymnasium, id: Reacher-v5}`."""
+
 MODULES = ("perception", "world_model", "cost", "memory", "configurator", "actor")
 """The slots of the six modules; the others hold their parts, and worlds."""
 
@@ -112,6 +120,20 @@ def _posts(node: ast.ClassDef) -> bool:
     return any(isinstance(t, ast.Name) and t.id == "posts" for t in targets)
 
 
+def spelled_out(slot: str, part: dict[str, Any]) -> dict[str, Any]:
+    """Return `part` with `scheme:rest` in its `use` taken apart, where it names a world so.
+
+    Raises InputError if what the scheme names is named twice.
+    """
+    scheme, _, rest = str(part.get("use", "")).partition(":")
+    if slot != "world" or scheme not in SCHEMES or not rest:
+        return part
+    use, key = SCHEMES[scheme]
+    if key in part:
+        raise InputError(f"world.{key}: '{scheme}:{rest}' names it already; leave one of them out")
+    return {**part, "use": use, key: rest}
+
+
 def target(slot: str, name: Any) -> str:
     """Return `module:Class` of a part. Raises InputError for an unknown short name."""
     if not isinstance(name, str) or not name:
@@ -137,9 +159,10 @@ def resolve(slot: str, name: Any) -> Any:
     try:
         loaded = importlib.import_module(module)
     except ImportError as fault:
+        other = f"; {nearest(module, SCHEMES)}" if slot == "world" and module.isidentifier() else ""
         raise InputError(
             f"{slot}.use: cannot import '{module}' ({fault}); check the name, and that its folder"
-            f" is on PYTHONPATH"
+            f" is on PYTHONPATH{other}"
         ) from None
     except Exception as fault:
         reason = " ".join(f"{type(fault).__name__}: {fault}".split())

@@ -18,6 +18,10 @@ class InputError(HousecatError):
     exit_code = 2
 
 
+class MissingExtra(InputError):
+    """What is asked for needs an optional package; the message holds the line that installs it."""
+
+
 class WiringError(InputError):
     """Modules whose ports do not fit together; the message lists every mismatch."""
 

@@ -63,8 +63,12 @@ class Outcome:
 
 
 def trials_of(world: Any) -> Any:
-    """Return the module that sets a world's tasks and scores its episodes."""
-    return importlib.import_module(world.trials)
+    """Return what sets a world's tasks and scores its episodes: a module, or what stands for one.
+
+    A world names the module; one whose settings decide what is asked offers it ready.
+    """
+    trials = world.trials
+    return importlib.import_module(trials) if isinstance(trials, str) else trials
 
 
 def tasks_of(world: Any, seeds: Sequence[int], goal: Goal = None) -> Task:
@@ -102,7 +106,7 @@ def episodes(
     if task.goal.shape[1] != mind.site.goal.size:
         raise InputError(
             f"goal: expected goals of {mind.site.goal.size} numbers ({mind.site.goal.describe()}),"
-            f" {world.trials} sets goals of {task.goal.shape[1]}; leave `goal` out, or name another"
+            f" the world sets goals of {task.goal.shape[1]}; leave `goal` out, or name another"
         )
     scorer = trials.Scorer(world, task)
     task = asked(mind, trials, seeds, task)

@@ -32,6 +32,9 @@ FILLED = {
     "id": "tests.environments:Slope-v0",
     "levels": [{"ticks": 2, "latent": 6, "hidden": 8, "width": 16, "horizon": 3}],
     "planners": [{"use": "cem", "samples": 8, "iterations": 1, "elites": 4}] * 2,
+    "path": str(ROOT / "docs" / "examples" / "arm.xml"),
+    "robot": "examples",
+    "task": "reacher-easy",
 }
 """What stands in for settings without a default."""
 
@@ -48,6 +51,9 @@ OWN = {
     "within": {"of": NEAR, "seconds": 0.2, "pace": 0.5},
 }
 """Settings of guardrails that cannot be filled by name alone."""
+
+HELD = {"menagerie": {"root": str(ROOT / "docs")}}
+"""Settings of worlds without which they would ask the network."""
 
 HOMES = {("perception", "pixels"): {"use": "reach_pixels"}}
 """Worlds of the parts that do not fit into `reach`."""
@@ -87,7 +93,7 @@ def part(slot: str, name: str) -> dict[str, Any]:
             if used.get("use") == name:
                 return dict(used)
     fields = resolve(slot, name).Config.model_fields
-    own = OWN.get(name, {}) if slot == "guardrail" else {}
+    own = {"guardrail": OWN, "world": HELD}.get(slot, {}).get(name, {})
     return {
         "use": name,
         **own,

@@ -1,0 +1,1 @@
+"""Bodies that others made, from MJCF files: what `mjcf` and `menagerie` share."""

@@ -1,0 +1,126 @@
+"""Evaluation of robots that others made: goals from their own poses, limits from the config.
+
+The agent is told the goal; it never sees the score.
+Seeds from `EVALUATION_SEEDS` on are for evaluation; training and tuning must stay below.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from agent.core.errors import InputError, nearest
+from agent.core.messages import Observation, Task
+from worlds.robots.settings import Robot
+from worlds.simulation import Array
+
+EVALUATION_SEEDS = 1_000_000
+GOALS = 1
+"""The stream of draws that goals come from; starts have 0."""
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """What truly happened in one episode per row, read from the simulator.
+
+    `reached`: the aim was held as `trial` asks; if nothing was asked, that no limit was broken.
+    `reach_tick`: first tick of that (-1: never). `contacts` counts ticks beyond a limit of `trial`
+    at any physics step; `counted` is False without limits. `closest_m` is the least room to any.
+    """
+
+    reached: NDArray[np.bool_]
+    reach_tick: NDArray[np.int64]
+    contacts: NDArray[np.int64]
+    speeding: NDArray[np.int64]
+    closest_m: Array
+    counted: bool
+
+
+class Aims:
+    """What is asked of a robot, and how it is scored: stands where other worlds have a module."""
+
+    EVALUATION_SEEDS = EVALUATION_SEEDS
+
+    def __init__(self, kind: Any, config: Robot) -> None:
+        """Set goals for worlds of the class `kind`. Raises InputError for unknown sensors."""
+        self._kind, self.config, trial = kind, config, config.trial
+        for name in (*([trial.aim] if trial.aim else []), *trial.least, *trial.most):
+            if name not in kind.sensors.names:
+                hint = nearest(name, kind.sensors.names)
+                raise InputError(f"world.trial: the robot has no sensor '{name}'; {hint}")
+
+    def tasks(self, seeds: Sequence[int]) -> Task:
+        """Return what the aim shows at rest in other starts [B G]; [B 0] if nothing is asked."""
+        if not self.config.trial.aim:
+            return Task(torch.zeros(len(seeds), 0))
+        world = self._kind(self.config, len(seeds))
+        try:
+            shown = self.sights(world, seeds).values[:, world.sensors[self.config.trial.aim]]
+        finally:
+            world.close()
+        return Task(shown.clone())
+
+    def sights(self, world: Any, seeds: Sequence[int]) -> Observation:
+        """Return what the robot would observe at these goals; `world` is put there."""
+        poses = np.stack([world.start(seed, GOALS) for seed in seeds])
+        seen: Observation = world.show(poses)
+        return seen
+
+    def Scorer(self, world: Any, task: Task) -> Scorer:  # noqa: N802 - a module of trials has a class
+        """Return who watches `world` beside an agent."""
+        return Scorer(world, task, self.config)
+
+
+class Scorer:
+    """Watches the true simulator beside an agent; call `look` after every tick."""
+
+    def __init__(self, world: Any, task: Task, config: Robot) -> None:
+        """Score episodes of `world` against the goals of `task` and the limits of the config."""
+        self._world, self._trial, n = world, config.trial, world.batch
+        self._goal = task.goal.double().numpy()
+        self._held, self._broken = np.zeros(n, dtype=np.int64), np.zeros(n, dtype=np.int64)
+        self._reach, self._room = np.full(n, -1), np.full(n, np.inf)
+        self._ticks = 0
+
+    def look(self) -> None:
+        """Read the last tick from the simulator, every physics step of it."""
+        trial, sensors = self._trial, self._world.sensors.scalars
+        seen = self._world.readings(self._world.simulation.trace)
+        rooms = [seen[..., sensors[k]] - v for k, v in trial.least.items()]
+        rooms += [v - np.abs(seen[..., sensors[k]]) for k, v in trial.most.items()]
+        if rooms:
+            room = np.concatenate(rooms, axis=-1).min(axis=(1, 2))
+            self._broken += ~(room >= 0.0)
+            self._room = np.minimum(self._room, room)
+        if trial.aim:
+            off = np.linalg.norm(seen[:, -1, sensors[trial.aim]] - self._goal, axis=-1)
+            self._held = np.where(off <= trial.within, self._held + 1, 0)
+            fresh = (self._held >= trial.hold) & (self._reach < 0)
+            self._reach[fresh] = self._ticks - trial.hold + 1
+        self._ticks += 1
+
+    @property
+    def done(self) -> NDArray[np.bool_]:
+        """Which episodes have reached and held their goal, [B]."""
+        return self._reach >= 0
+
+    def score(self) -> Score:
+        """Return what happened so far."""
+        trial = self._trial
+        reach = self._reach if trial.aim else np.where(self._broken == 0, 0, -1)
+        return Score(
+            reached=reach >= 0,
+            reach_tick=reach.copy(),
+            contacts=self._broken.copy(),
+            speeding=np.zeros_like(self._broken),
+            closest_m=self._room.copy(),
+            counted=bool(trial.least or trial.most),
+        )
+
+
+__all__ = ["EVALUATION_SEEDS", "Aims", "Score", "Scorer"]
