@@ -16,7 +16,7 @@ class Slope(gymnasium.Env[Any, np.ndarray]):
     """A mass on a track from -1 to 1 m, pushed by its only action; beyond 0.6 m lies a hazard.
 
     Its reward is its place: it pays to be where it is costly. `fatal` ends the episode at 0.9 m,
-    `limit` after so many ticks; from tick `broken_at` on it shows NaN. `told` is "box" or "dict".
+    `limit` after so many ticks; from tick `broken_at` on it shows NaN. `unpaid`: its reward is NaN. `told` is "box" or "dict".
     """
 
     metadata = {"render_modes": [], "render_fps": 20}
@@ -28,9 +28,10 @@ class Slope(gymnasium.Env[Any, np.ndarray]):
         broken_at: int = -1,
         told: str = "box",
         costly: bool = True,
+        unpaid: bool = False,
     ) -> None:
         self.fatal, self.limit, self.broken_at = fatal, limit, broken_at
-        self.told, self.costly = told, costly
+        self.told, self.costly, self.unpaid = told, costly, unpaid
         self.action_space = spaces.Box(-1.0, 1.0, (1,), np.float64)
         place = spaces.Box(-1.0, 1.0, (1,), np.float64)
         speed = spaces.Box(-4.0, 4.0, (1,), np.float64)
@@ -57,7 +58,8 @@ class Slope(gymnasium.Env[Any, np.ndarray]):
         self.ticks += 1
         info = {"cost": float(self.place > HAZARD_M)} if self.costly else {}
         ended = self.fatal and self.place > 0.9
-        return self._shown(), self.place, ended, self.ticks == self.limit, info
+        paid = np.nan if self.unpaid else self.place
+        return self._shown(), paid, ended, self.ticks == self.limit, info
 
     def _shown(self) -> Any:
         place = np.nan if 0 <= self.broken_at <= self.ticks else self.place

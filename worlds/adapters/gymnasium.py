@@ -7,7 +7,8 @@ Source: Towers et al. (2024), Gymnasium; Ji et al. (2023), Safety-Gymnasium, for
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import difflib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,14 +16,14 @@ import gymnasium
 import mujoco
 import numpy as np
 import torch
-from gymnasium import spaces
 from numpy.typing import NDArray
 from pydantic import Field
 
 from agent.core.errors import InputError, PhysicsError
 from agent.core.messages import Action, Observation
 from agent.core.settings import Settings
-from agent.core.spec import Channel, Layout
+from agent.core.spec import Layout
+from worlds.adapters.spaces import Named, actuators_of, ordered, rate_of, sensors_of, shown
 
 UNSTABLE = tuple(
     int(getattr(mujoco.mjtWarning, f"mjWARN_BAD{what}"))
@@ -50,14 +51,6 @@ class Aside:
     truncated: NDArray[np.bool_]
 
 
-class Named(Settings):
-    """A sensor cut out of the packed observation: so many scalars, in this unit."""
-
-    name: str = Field(min_length=1)
-    size: int = Field(ge=1)
-    unit: str = Field(default="1", min_length=1)
-
-
 class Gymnasium:
     """Copies of a Gymnasium environment, by its `id`, stepped in lock-step.
 
@@ -81,6 +74,14 @@ class Gymnasium:
         channels: list[Named] = []
         rate_hz: float = Field(default=0.0, ge=0)
 
+        def label(self) -> str:
+            """Return the environment's name, for people."""
+            return self.id
+
+        def made(self) -> gymnasium.Env[Any, Any]:
+            """Return one copy. Raises InputError if there is none by that name and settings."""
+            return _made(self)
+
     trials = "worlds.adapters.trials"
     sensors = Layout(())
     actuators = Layout(())
@@ -92,10 +93,13 @@ class Gymnasium:
 
         Raises InputError if there is no such environment, or if it is not one for us.
         """
-        env = _made(config)
+        env = config.made()
         try:
-            parts = {"sensors": _sensors(env, config), "actuators": _actuators(env, config.id)}
-            return type(cls.__name__, (cls,), {**parts, "rate_hz": _rate(env, config)})
+            parts = {
+                "sensors": sensors_of(env, config),
+                "actuators": actuators_of(env, config.label()),
+            }
+            return type(cls.__name__, (cls,), {**parts, "rate_hz": rate_of(env, config)})
         finally:
             env.close()
 
@@ -104,7 +108,7 @@ class Gymnasium:
         self.config, self.batch = config, batch
         kind = self.body(config)
         self.sensors, self.actuators, self.rate_hz = kind.sensors, kind.actuators, kind.rate_hz
-        self._envs = [_made(config) for _ in range(batch)]
+        self._envs = [config.made() for _ in range(batch)]
         self._values = np.zeros((batch, self.sensors.size), dtype=np.float32)
         self.aside = _nothing(batch)
         """What the environments said beside their observations: scorers look, agents cannot."""
@@ -121,8 +125,8 @@ class Gymnasium:
     def step(self, action: Action) -> Observation:
         """Advance one tick.
 
-        Raises PhysicsError for an observation that is not finite, and where an environment's MuJoCo
-        became unstable.
+        Raises PhysicsError for an observation or a reward that is not finite, and where an
+        environment's MuJoCo became unstable.
         """
         ended = self.aside.terminated | self.aside.truncated
         after = _nothing(self.batch)
@@ -137,8 +141,13 @@ class Gymnasium:
             self._take(row, seen)
             if _unstable(env):
                 raise PhysicsError(
-                    f"gymnasium: the physics of {self.config.id} became unstable in row {row} at"
-                    f" tick {self._tick}; this episode is invalid; lower the commands"
+                    f"gymnasium: the physics of {self.config.label()} became unstable in row {row}"
+                    f" at tick {self._tick}; this episode is invalid; lower the commands"
+                )
+            if not np.isfinite(paid):
+                raise PhysicsError(
+                    f"gymnasium: {self.config.label()} paid {float(paid)} in row {row} at tick"
+                    f" {self._tick}; this episode is invalid; mend the environment"
                 )
             done = next((info[key] for key in SUCCESS if key in info), None)
             after.paid[row], after.cost[row] = float(paid), float(info.get("cost", 0.0))
@@ -155,14 +164,14 @@ class Gymnasium:
 
     def _take(self, row: int, seen: Any) -> None:
         """Keep an observation of the environment `row`."""
-        parts = [np.ravel(_shown(part)) for _, _, part in _ordered(self._envs[row], seen)]
+        parts = [np.ravel(shown(part)) for _, _, part in ordered(self._envs[row], seen)]
         values = np.concatenate(parts).astype(np.float32)
         bad = np.flatnonzero(~np.isfinite(values))
         if len(bad):
             name = next(c.name for c, s in self.sensors.slices() if s.start <= bad[0] < s.stop)
             raise PhysicsError(
-                f"gymnasium: {self.config.id} showed {values[bad[0]]} in '{name}' of row {row} at"
-                f" tick {self._tick}; this episode is invalid; mend the environment"
+                f"gymnasium: {self.config.label()} showed {values[bad[0]]} in '{name}' of row {row}"
+                f" at tick {self._tick}; this episode is invalid; mend the environment"
             )
         self._values[row] = values
 
@@ -183,6 +192,10 @@ def _made(config: Gymnasium.Config) -> gymnasium.Env[Any, Any]:
         )
     except (gymnasium.error.Error, ImportError, TypeError, ValueError) as fault:
         reason = " ".join(str(fault).split())
+        unknown = isinstance(fault, gymnasium.error.NameNotFound)
+        close = difflib.get_close_matches(config.id, gymnasium.registry, n=1, cutoff=0.5)
+        if unknown and close and close[0] not in reason:
+            reason += f" Did you mean '{close[0]}'?"
         raise InputError(
             f"world (gymnasium): expected the id of an installed environment, came '{config.id}':"
             f" {reason}; correct world.id or world.kwargs, or install what it needs"
@@ -198,89 +211,6 @@ def _unstable(env: Any) -> bool:
 def _nothing(batch: int) -> Aside:
     zeros, never = np.zeros(batch), np.zeros(batch, dtype=np.bool_)
     return Aside(zeros, zeros.copy(), *(never.copy() for _ in range(5)))
-
-
-def _leaves(space: Any, seen: Any, name: str) -> Iterator[tuple[str, Any, Any]]:
-    """Yield name, space and value of every part of an observation; None without a value."""
-    if not isinstance(space, spaces.Dict):
-        yield name or "observation", space, seen
-        return
-    for key, inner in space.spaces.items():
-        value = None if seen is None else seen[key]
-        yield from _leaves(inner, value, f"{name}.{key}" if name else str(key))
-
-
-def _ordered(env: Any, seen: Any = None) -> list[tuple[str, Any, Any]]:
-    """Return the parts of an observation, images after all scalars, as sensors are packed."""
-    return sorted(_leaves(env.observation_space, seen, ""), key=lambda part: _image(part[1]))
-
-
-def _image(space: Any) -> bool:
-    return isinstance(space, spaces.Box) and space.dtype == np.uint8 and len(space.shape) in (2, 3)
-
-
-def _shown(value: Any) -> NDArray[Any]:
-    """Return a part as an array; an image with its colours first."""
-    seen = np.asarray(value)
-    return np.moveaxis(seen, -1, 0) if seen.ndim == 3 and seen.dtype == np.uint8 else seen
-
-
-def _sensors(env: Any, config: Gymnasium.Config) -> Layout:
-    """Return the sensors. Raises InputError for a space that is none, or names that do not fit."""
-    scalars, images = [], []
-    for name, space, _ in _ordered(env):
-        if not isinstance(space, spaces.Box):
-            raise InputError(
-                f"world (gymnasium): {config.id}: expected observations in a Box, or a Dict of"
-                f" them, came '{name}' in {space}; wrap the environment"
-            )
-        if _image(space):
-            shape = np.moveaxis(np.empty(space.shape), -1, 0).shape
-            shape = shape if len(space.shape) == 3 else (1, *space.shape)
-            images.append(Channel(name, int(np.prod(shape)), "grey", shape=shape))
-        else:
-            size = int(np.prod(space.shape))
-            scalars.append(Channel(name, size, "1", _bound(space.low), _bound(space.high)))
-    if config.channels:
-        have, named = sum(c.size for c in scalars), sum(c.size for c in config.channels)
-        if have != named:
-            raise InputError(
-                f"world.channels: expected names for all {have} scalars that {config.id} shows"
-                f" ({Layout(tuple(scalars)).describe()}), came {named}; name each of them once"
-            )
-        scalars = [Channel(c.name, c.size, c.unit) for c in config.channels]
-    return Layout((*scalars, *images))
-
-
-def _actuators(env: Any, name: str) -> Layout:
-    space = env.action_space
-    if not isinstance(space, spaces.Box) or not np.isfinite([space.low, space.high]).all():
-        raise InputError(
-            f"world (gymnasium): {name}: expected actions in a Box with finite limits, came"
-            f" {space}; wrap the environment"
-        )
-    size = int(np.prod(space.shape))
-    return Layout((Channel("action", size, "1", _floats(space.low), _floats(space.high)),))
-
-
-def _rate(env: Any, config: Gymnasium.Config) -> float:
-    """Return ticks a second. Raises InputError if neither config nor environment says them."""
-    dt = getattr(env.unwrapped, "dt", None)
-    own = 1.0 / dt if isinstance(dt, float | int) and dt > 0 else 0.0
-    rate = config.rate_hz or own or float(env.metadata.get("render_fps") or 0.0)
-    if rate <= 0:
-        raise InputError(
-            f"world (gymnasium): {config.id} does not say how long a tick is; set world.rate_hz"
-        )
-    return rate
-
-
-def _bound(limit: NDArray[Any]) -> tuple[float, ...] | None:
-    return _floats(limit) if np.isfinite(limit).any() else None
-
-
-def _floats(limit: NDArray[Any]) -> tuple[float, ...]:
-    return tuple(map(float, np.ravel(limit).astype(np.float32)))
 
 
 __all__ = ["Aside", "Gymnasium", "Named"]

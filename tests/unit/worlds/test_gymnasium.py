@@ -12,7 +12,8 @@ import torch
 from agent.core.errors import InputError, PhysicsError
 from agent.core.messages import Action
 from worlds.adapters import trials
-from worlds.adapters.gymnasium import Gymnasium, Named
+from worlds.adapters.gymnasium import Gymnasium
+from worlds.adapters.spaces import Named
 
 SLOPE = "tests.environments:Slope-v0"
 Make = Callable[..., Gymnasium]
@@ -154,6 +155,13 @@ def test_an_observation_that_is_not_finite_raises(make: Make) -> None:
         pushed(world, 3, 0.0)
 
 
+def test_a_reward_that_is_not_a_number_raises(make: Make) -> None:
+    world = make(kwargs={"unpaid": True})
+    world.reset([0, 1])
+    with pytest.raises(PhysicsError, match=r"paid nan in row 0 at tick 0; this episode is invalid"):
+        pushed(world, 1, 0.0)
+
+
 def test_physics_that_resets_itself_in_silence_raises(make: Make) -> None:
     world = make(id="InvertedPendulum-v5")
     world.reset([0, 1])
@@ -166,6 +174,7 @@ def test_physics_that_resets_itself_in_silence_raises(make: Make) -> None:
 @pytest.mark.parametrize(
     ("more", "says"),
     [
+        ({"id": "Reachr-v5"}, r"came 'Reachr-v5': .*Did you mean .?Reacher"),
         ({"id": "Slop-v0"}, r"expected the id of an installed environment, came 'Slop-v0'"),
         ({"id": "no.such.module:Slope-v0"}, r"No module named 'no'"),
         ({"kwargs": {"colour": 1}}, r"unexpected keyword argument 'colour'"),

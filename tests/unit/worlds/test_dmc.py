@@ -1,0 +1,84 @@
+"""Tasks of the DeepMind Control Suite; skipped where dm_control is not installed."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+import torch
+
+from agent.core.errors import InputError, MissingExtra, PhysicsError
+from agent.core.messages import Action
+from agent.evaluate.episodes import random_policy, trials_of
+from worlds.adapters.dmc import Dmc
+
+NEEDED = pytest.mark.skipif(
+    importlib.util.find_spec("dm_control") is None,
+    reason="needs dm-control; pip install 'housecat[dmc]'",
+)
+
+
+@pytest.fixture
+def cartpole() -> Iterator[Dmc]:
+    world = Dmc(Dmc.Config(task="cartpole-swingup"), 2)
+    yield world
+    world.close()
+
+
+@NEEDED
+def test_observations_are_sensors_and_reward_is_for_scorers(cartpole: Dmc) -> None:
+    assert cartpole.sensors.describe() == "position[3] 1, velocity[2] 1"
+    assert cartpole.actuators.bounds()[1].tolist() == [1.0]
+    assert cartpole.rate_hz == 100.0
+    scorer = trials_of(cartpole).Scorer(cartpole, trials_of(cartpole).tasks([0, 1]))
+    seen = cartpole.reset([0, 1])
+    assert seen.values.shape == (2, 5)
+    for _ in range(20):
+        cartpole.step(Action(torch.zeros(2, 1)))
+        scorer.look()
+    score = scorer.score()
+    assert not score.counted
+    assert (score.more["return"] >= 0).all()
+    assert not cartpole.aside.truncated.any()
+
+
+@NEEDED
+def test_the_time_limit_is_lifted() -> None:
+    world = Dmc(Dmc.Config(task="cartpole-balance"), 1)
+    try:
+        lived = random_policy(world, [900_000], 1005).more
+    finally:
+        world.close()
+    assert lived["lived_ticks"].tolist() == [1005]
+    assert 0 < lived["return"][0] < 1005
+
+
+@NEEDED
+def test_scalars_get_names_and_units_from_the_config() -> None:
+    channels = [{"name": "orientations", "size": 14}, {"name": "height", "size": 1, "unit": "m"}]
+    config = Dmc.Config(task="walker-walk", channels=[*channels, {"name": "velocity", "size": 9}])
+    assert Dmc.body(config).sensors.unit("height") == "m"
+    assert Dmc.body(config).rate_hz == 40.0
+
+
+@NEEDED
+def test_unstable_physics_is_not_passed_over(cartpole: Dmc) -> None:
+    cartpole.reset([0, 1])
+    cartpole._envs[1].unwrapped._env.physics.data.qpos[0] = np.nan
+    with pytest.raises(PhysicsError, match="BADQPOS.*invalid"):
+        cartpole.step(Action(torch.zeros(2, 1)))
+
+
+@NEEDED
+def test_an_unknown_task_is_refused() -> None:
+    with pytest.raises(InputError, match="came 'walker-wlak'; did you mean 'walker-walk'"):
+        Dmc(Dmc.Config(task="walker-wlak"), 1)
+
+
+def test_without_dm_control_it_says_what_to_type(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "dm_control", None)
+    with pytest.raises(MissingExtra, match=r"pip install 'housecat\[dmc\]'"):
+        Dmc(Dmc.Config(task="walker-walk"), 1)

@@ -1,0 +1,111 @@
+"""From the spaces of a Gymnasium environment to sensors and actuators."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from gymnasium import spaces
+from numpy.typing import NDArray
+from pydantic import Field
+
+from agent.core.errors import InputError
+from agent.core.settings import Settings
+from agent.core.spec import Channel, Layout
+
+
+class Named(Settings):
+    """A sensor cut out of the packed observation: so many scalars, in this unit."""
+
+    name: str = Field(min_length=1)
+    size: int = Field(ge=1)
+    unit: str = Field(default="1", min_length=1)
+
+
+def _leaves(space: Any, seen: Any, name: str) -> Iterator[tuple[str, Any, Any]]:
+    """Yield name, space and value of every part of an observation; None without a value."""
+    if not isinstance(space, spaces.Dict):
+        yield name or "observation", space, seen
+        return
+    for key, inner in space.spaces.items():
+        value = None if seen is None else seen[key]
+        yield from _leaves(inner, value, f"{name}.{key}" if name else str(key))
+
+
+def ordered(env: Any, seen: Any = None) -> list[tuple[str, Any, Any]]:
+    """Return the parts of an observation, images after all scalars, as sensors are packed."""
+    return sorted(_leaves(env.observation_space, seen, ""), key=lambda part: _image(part[1]))
+
+
+def _image(space: Any) -> bool:
+    return isinstance(space, spaces.Box) and space.dtype == np.uint8 and len(space.shape) in (2, 3)
+
+
+def shown(value: Any) -> NDArray[Any]:
+    """Return a part as an array; an image with its colours first."""
+    seen = np.asarray(value)
+    return np.moveaxis(seen, -1, 0) if seen.ndim == 3 and seen.dtype == np.uint8 else seen
+
+
+def sensors_of(env: Any, config: Any) -> Layout:
+    """Return the sensors. Raises InputError for a space that is none, or names that do not fit."""
+    scalars, images = [], []
+    for name, space, _ in ordered(env):
+        if not isinstance(space, spaces.Box):
+            raise InputError(
+                f"world (gymnasium): {config.label()}: expected observations in a Box, or a Dict of"
+                f" them, came '{name}' in {space}; wrap the environment"
+            )
+        if _image(space):
+            shape = np.moveaxis(np.empty(space.shape), -1, 0).shape
+            shape = shape if len(space.shape) == 3 else (1, *space.shape)
+            images.append(Channel(name, int(np.prod(shape)), "grey", shape=shape))
+        else:
+            size = int(np.prod(space.shape))
+            scalars.append(Channel(name, size, "1", _bound(space.low), _bound(space.high)))
+    if config.channels:
+        have, named = sum(c.size for c in scalars), sum(c.size for c in config.channels)
+        if have != named:
+            raise InputError(
+                f"world.channels: expected names for all {have} scalars that {config.label()} shows"
+                f" ({Layout(tuple(scalars)).describe()}), came {named}; name each of them once"
+            )
+        scalars = [Channel(c.name, c.size, c.unit) for c in config.channels]
+    return Layout((*scalars, *images))
+
+
+def actuators_of(env: Any, name: str) -> Layout:
+    """Return the actuators. Raises InputError for actions that are no Box with finite limits."""
+    space = env.action_space
+    if not isinstance(space, spaces.Box) or not np.isfinite([space.low, space.high]).all():
+        raise InputError(
+            f"world (gymnasium): {name}: expected actions in a Box with finite limits, came"
+            f" {space}; wrap the environment"
+        )
+    size = int(np.prod(space.shape))
+    return Layout((Channel("action", size, "1", _floats(space.low), _floats(space.high)),))
+
+
+def rate_of(env: Any, config: Any) -> float:
+    """Return ticks a second. Raises InputError if neither config nor environment says them."""
+    dt = getattr(env.unwrapped, "dt", None)
+    own = 1.0 / dt if isinstance(dt, float | int) and dt > 0 else 0.0
+    rate = config.rate_hz or own or float(env.metadata.get("render_fps") or 0.0)
+    if rate <= 0:
+        raise InputError(
+            f"world (gymnasium): {config.label()} does not say how long a tick is;"
+            f" set world.rate_hz"
+        )
+    return rate
+
+
+def _bound(limit: NDArray[Any]) -> tuple[float, ...] | None:
+    return _floats(limit) if np.isfinite(limit).any() else None
+
+
+def _floats(limit: NDArray[Any]) -> tuple[float, ...]:
+    return tuple(map(float, np.ravel(limit).astype(np.float32)))
+
+
+__all__ = ["Named", "actuators_of", "ordered", "rate_of", "sensors_of", "shown"]
