@@ -1,0 +1,182 @@
+"""An agent, gate included, as a policy in anybody's loop: `action, state = policy.predict(obs)`.
+
+The calling convention is that of stable-baselines3, for policies with a state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from agent.config import schema
+from agent.config.build import Blueprint, blueprint
+from agent.core.errors import InputError
+from agent.core.loop import Agent, Tick
+from agent.core.messages import Action, Observation, Task
+from agent.record import checkpoint
+
+GOAL = "desired_goal"
+"""The entry of an observation that says what is asked; `achieved_goal` is not looked at."""
+
+
+@dataclass(slots=True)
+class Life:
+    """One agent's episode so far: who lives it, what it was asked, and its last tick."""
+
+    agent: Agent
+    goal: Tensor
+    ticks: int = 0
+    last: Tick | None = None
+
+
+class Policy:
+    """A trained agent that says what to do, observation by observation; its gate lets it out.
+
+    A policy has no memory of its own: the episode so far is in the `state` that `predict` returns
+    and wants back. Without a state, or where `episode_start` says so, an episode begins.
+    """
+
+    def __init__(self, found: Blueprint, tensors: Any, goal: Sequence[float] | None = None) -> None:
+        """Stand for the agent of a blueprint with these weights; see `load`."""
+        self._found, self._tensors = found, tensors
+        self._kind = found.singles["world"].kind
+        self._goal = None if goal is None else torch.tensor(list(goal), dtype=torch.float32)
+        self._asked = (
+            0 if found.config.goal is None else self._kind.sensors.channel(found.config.goal).size
+        )
+        if found.config.shown:
+            raise InputError(
+                "policy: expected an agent whose goals are told in numbers, came `shown: true`; use"
+                " `eval`, or a config without `shown`"
+            )
+
+    @classmethod
+    def load(
+        cls,
+        config: str | Path,
+        weights: str | Path | None = None,
+        goal: Sequence[float] | None = None,
+        overrides: Sequence[str] = (),
+    ) -> Policy:
+        """Return the policy of a config with the weights of a checkpoint; none: the config's own.
+
+        `goal` is asked in every episode whose observations ask nothing. `overrides` are those of
+        the command line. Raises InputError for what does not fit.
+        """
+        found = blueprint(schema.load(Path(config), list(overrides)))
+        tensors, _ = checkpoint.load(Path(weights or found.config.checkpoint))
+        return cls(found, tensors, goal)
+
+    @property
+    def fallback(self) -> NDArray[np.float32]:
+        """The command [A] to send last, when a loop is left: what the gate sends if in doubt."""
+        return np.array(self._found.config.gate.fallback, np.float32)
+
+    def predict(
+        self,
+        observation: Any,
+        state: Sequence[Life] | None = None,
+        episode_start: Any = None,
+        deterministic: bool = True,
+    ) -> tuple[NDArray[np.float32], list[Life]]:
+        """Return the commands [A], or [n A] of n observations, and the state to hand in next time.
+
+        `observation` is packed sensors [O], or [n O], or a Dict of an `observation` and images by
+        name, as of `housecat/...` environments, or of sensors by name; `desired_goal` in it is what
+        is asked. `deterministic` makes no difference: a plan's randomness is seeded. Another goal
+        begins another episode. Raises InputError for what does not fit; what is not finite is the
+        gate's business: the fallback goes out.
+        """
+        values, goals, single = self._taken(observation)
+        rows = len(values)
+        if state is not None and len(state) != rows:
+            raise InputError(
+                f"policy: expected a state of {rows} episodes, as many as observations, came"
+                f" {len(state)}; hand in None to begin anew"
+            )
+        fresh = np.broadcast_to(np.asarray(False if episode_start is None else episode_start), rows)
+        lives, commands = [], []
+        for row in range(rows):
+            kept = None if state is None or fresh[row] else state[row]
+            if kept is not None and not torch.equal(kept.goal, goals[row]):
+                kept = None
+            life = self._born(goals[row]) if kept is None else kept
+            commands.append(self._lived(life, values[row]))
+            lives.append(life)
+        whole = np.stack(commands)
+        return (whole[0] if single else whole), lives
+
+    def _born(self, goal: Tensor) -> Life:
+        mind = self._found.assemble(self._tensors)
+        agent = mind.agent(self._kind)
+        agent.reset(Task(goal[None].clone()))
+        return Life(agent, goal)
+
+    def _lived(self, life: Life, values: Tensor) -> NDArray[np.float32]:
+        seen = Observation(
+            values=values[None].clone(),
+            valid=torch.ones(1, len(self._kind.sensors.channels), dtype=torch.bool),
+            time_s=torch.full((1,), life.ticks / self._kind.rate_hz),
+            first=torch.full((1,), life.ticks == 0),
+        )
+        life.last = life.agent.tick(seen)
+        life.ticks += 1
+        command: NDArray[np.float32] = life.last.messages[Action].command[0].numpy().copy()
+        return command
+
+    def _taken(self, observation: Any) -> tuple[Tensor, Tensor, bool]:
+        """Return packed values [n O], goals [n G], and whether it was one observation."""
+        goals: Any = None
+        if isinstance(observation, dict):
+            parts = {k: v for k, v in observation.items() if k != "achieved_goal"}
+            goals = parts.pop(GOAL, None)
+            observation = self._packed(parts)
+        values = torch.as_tensor(np.asarray(observation, np.float32))
+        size, single = self._kind.sensors.size, values.ndim == 1
+        values = values[None] if single else values
+        if values.ndim != 2 or values.shape[1] != size:
+            raise InputError(
+                f"policy: expected observations of {size} numbers"
+                f" ({self._kind.sensors.describe()}), came {list(values.shape)[1:]}; wrap the"
+                f" environment"
+            )
+        return values, self._goals(goals, len(values)), single
+
+    def _packed(self, parts: dict[str, Any]) -> NDArray[Any]:
+        """Return a Dict's parts side by side in the order of the sensors, images flat."""
+        sensors = self._kind.sensors
+        plain = "observation" in parts and "observation" not in sensors.names
+        layout = [("observation", sensors.scalars.size)] if plain else []
+        layout += [(c.name, c.size) for c in sensors.channels if c.shape or not plain]
+        if {n for n, _ in layout} != set(parts):
+            raise InputError(
+                f"policy: expected {', '.join(n for n, _ in layout)} in the observation, came"
+                f" {', '.join(map(str, parts)) or 'nothing'}; wrap the environment"
+            )
+        arrays = [np.asarray(parts[name], np.float32) for name, _ in layout]
+        sizes = [size for _, size in layout]
+        rows = [() if a.size == s else (len(a),) for a, s in zip(arrays, sizes, strict=True)]
+        return np.concatenate(
+            [a.reshape(*r, -1) for a, r in zip(arrays, rows, strict=True)], axis=-1
+        )
+
+    def _goals(self, told: Any, rows: int) -> Tensor:
+        if told is None:
+            told = torch.zeros(0) if self._goal is None else self._goal
+        goals = torch.as_tensor(np.asarray(told, np.float32))
+        if goals.shape[-1] != self._asked:
+            raise InputError(
+                f"policy: expected goals of {self._asked} numbers ({self._found.config.goal}), came"
+                f" {goals.shape[-1]}; put `{GOAL}` into the observation, or give goal= to load"
+            )
+        return goals.expand(rows, self._asked)
+
+
+__all__ = ["Life", "Policy"]

@@ -1,0 +1,121 @@
+"""The agent as a policy in anybody's loop: the same commands as in ours, and the same gate."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+import numpy as np
+import pytest
+
+import worlds.environments
+from agent.config.build import Blueprint
+from agent.core.errors import InputError
+from agent.core.loop import live
+from agent.core.messages import Action, Ruling, Verdict
+from agent.evaluate.episodes import trials_of
+from agent.evaluate.policy import Policy
+from tests.tiny import REACH, TINY
+
+SEED = 900_123
+assert worlds.environments
+
+
+@pytest.fixture
+def policy(weights: Path) -> Policy:
+    return Policy.load(REACH, weights, overrides=TINY)
+
+
+@pytest.fixture
+def env() -> Any:
+    made = gymnasium.make("housecat/reach-v0")
+    yield made
+    made.close()
+
+
+def test_it_does_what_the_agent_does_in_our_loop(
+    policy: Policy, env: Any, plans: Blueprint, tensors: Any
+) -> None:
+    world = plans.world(1)
+    agent = plans.assemble(tensors).agent(world)
+    task = trials_of(world).tasks([SEED])
+    ours = [t.messages[Action].command[0].numpy() for t in live(agent, world, [SEED], task, 8)]
+    world.close()
+    seen, _ = env.reset(seed=SEED)
+    state, theirs = None, []
+    for _ in range(8):
+        command, state = policy.predict(seen, state)
+        theirs.append(command)
+        seen, *_ = env.step(command)
+    np.testing.assert_array_equal(np.stack(theirs), np.stack(ours))
+    assert env.action_space.contains(theirs[0])
+
+
+def test_rows_have_episodes_of_their_own(policy: Policy, env: Any) -> None:
+    first, second = (env.reset(seed=s)[0] for s in (1, 2))
+    both = {k: np.stack([first[k], second[k]]) for k in first}
+    together, state = policy.predict(both)
+    alone, _ = policy.predict(second)
+    assert together.shape == (2, 2)
+    np.testing.assert_array_equal(together[1], alone)
+    _, after = policy.predict(both, state, episode_start=np.array([False, True]))
+    assert after[0] is state[0]
+    assert [life.ticks for life in after] == [2, 1]
+
+
+def test_without_a_state_or_with_another_goal_an_episode_begins(policy: Policy, env: Any) -> None:
+    seen, _ = env.reset(seed=1)
+    one, state = policy.predict(seen)
+    again, _ = policy.predict(seen)
+    np.testing.assert_array_equal(one, again)
+    _, state = policy.predict(seen, state)
+    assert state[0].ticks == 2
+    _, state = policy.predict(seen | {"desired_goal": -seen["desired_goal"]}, state)
+    assert state[0].ticks == 1
+
+
+def test_the_gate_answers_for_what_is_not_finite(policy: Policy, env: Any) -> None:
+    seen, _ = env.reset(seed=1)
+    seen["observation"][0] = np.nan
+    command, state = policy.predict(seen)
+    np.testing.assert_array_equal(command, policy.fallback)
+    last = state[0].last
+    assert last is not None
+    assert int(last.messages[Verdict].ruling[0]) == int(Ruling.VETOED)
+
+
+def test_sensors_may_be_given_packed_or_by_name(policy: Policy, weights: Path, env: Any) -> None:
+    seen, _ = env.reset(seed=1)
+    told = Policy.load(REACH, weights, goal=seen["desired_goal"].tolist(), overrides=TINY)
+    wanted, _ = policy.predict(seen)
+    flat, _ = told.predict(seen["observation"])
+    np.testing.assert_array_equal(flat, wanted)
+    sensors = policy._kind.sensors
+    named = {c.name: seen["observation"][cut] for c, cut in sensors.slices()}
+    by_name, _ = told.predict(named)
+    np.testing.assert_array_equal(by_name, wanted)
+
+
+@pytest.mark.parametrize(
+    ("observation", "says"),
+    [
+        ({"observation": np.zeros(8)}, "expected goals of 2 numbers"),
+        (
+            {"observation": np.zeros(7), "desired_goal": np.zeros(2)},
+            "expected observations of 8 numbers",
+        ),
+        ({"eyes": np.zeros(8), "desired_goal": np.zeros(2)}, "in the observation, came eyes"),
+        (np.zeros(8), "put `desired_goal` into the observation, or give goal= to load"),
+    ],
+)
+def test_what_does_not_fit_is_refused(policy: Policy, observation: Any, says: str) -> None:
+    with pytest.raises(InputError, match=says):
+        policy.predict(observation)
+
+
+def test_a_state_of_other_rows_is_refused(policy: Policy, env: Any) -> None:
+    seen, _ = env.reset(seed=1)
+    _, state = policy.predict(seen)
+    with pytest.raises(InputError, match="expected a state of 1 episodes"):
+        policy.predict(seen, [*state, *state])
