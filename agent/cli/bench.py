@@ -45,6 +45,7 @@ BENCHES = {
     "preference": "configs/reach.yaml",
     "risk": "configs/lab/lead-risk.yaml",
     "watching": "configs/lab/watching.yaml",
+    "world": "",
 }
 """Every bench, and a config it could be given; those without one want none."""
 

@@ -87,7 +87,7 @@ class Task(gymnasium.Env[Any, Any]):
 
 def _loaded(name: str) -> Any:
     """Return a dm_control environment without a time limit."""
-    suite = _suite()
+    suite = suite_of()
     known = {f"{domain}-{task}": (domain, task) for domain, task in suite.ALL_TASKS}
     if name not in known:
         raise InputError(
@@ -97,7 +97,7 @@ def _loaded(name: str) -> Any:
     return suite.load(*known[name], task_kwargs=forever)
 
 
-def _suite() -> Any:
+def suite_of() -> Any:
     """Import dm_control without a renderer, which it would otherwise look for, with a warning."""
     given = os.environ.get("MUJOCO_GL")
     os.environ["MUJOCO_GL"] = "disable"
@@ -116,4 +116,4 @@ def _suite() -> Any:
     return suite
 
 
-__all__ = ["Dmc"]
+__all__ = ["Dmc", "suite_of"]

@@ -1,0 +1,104 @@
+"""`bench world`: steps a second of every world, beside raw MuJoCo and others' ways, in one run.
+
+`bench world reach stand` measures only those named.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.resources
+from typing import Any
+
+import numpy as np
+import torch
+
+from agent.cli.common import Figure, figure, say, write_figures
+from agent.config.choose import choose
+from agent.config.resolve import parts
+from agent.core.errors import InputError, nearest
+from agent.evaluate.statistics import median
+from worlds.pace import CONTESTANTS, Pace, closed_loop, commands
+
+BATCH, ROUNDS = 64, 11
+MOST_TICKS, BLOCK_S = 200, 0.1
+"""A block is as many ticks as take about so long, at most that many."""
+BODIES = {"walker2d": "walker2d_v5.xml", "humanoid": "humanoid.xml"}
+"""Heavier bodies than ours, of Gymnasium, as anybody's MJCF file."""
+
+
+def main(options: argparse.Namespace) -> int:
+    """Measure every world in turns with its contestants; returns the exit code."""
+    torch.set_num_threads(1)
+    known = worlds()
+    for name in options.overrides:
+        if name not in known:
+            raise InputError(f"bench world: unknown world '{name}'; {nearest(name, known)}")
+    figures: dict[str, Figure] = {}
+    for name in options.overrides or known:
+        found = _measured(known[name], options.episodes or ROUNDS)
+        figures |= {f"{kind}.{name}{rest}": f for (kind, rest), f in found.items()}
+        ours, ratio = figures[f"steps_per_s.{name}"], figures[f"rollout_ratio.{name}"]
+        say(
+            f"  {name:<10} {ours['value']:>10.0f} steps/s, {ratio['value']:.2f} of MuJoCo's rollout"
+        )
+        for (kind, rest), f in found.items():
+            if kind != "steps_per_s" or rest:
+                say(f"    {kind + rest:<28} {f['value']:.4g}  [{f['low']:.4g}, {f['high']:.4g}]")
+    write_figures(options, None, [options.seed or 0], figures)
+    return 0
+
+
+def worlds() -> dict[str, dict[str, Any]]:
+    """Return what there is to measure, as a config would say it.
+
+    All our worlds but those with a camera, which are as fast as it draws, and two heavier bodies.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for name, part in parts("world").items():
+        if ".adapters." in part.target or part.target.split(".")[0] != "worlds":
+            continue
+        kind = choose("world", "world", {"use": name}).kind
+        if kind.sensors.size == kind.sensors.scalars.size:
+            found[name] = {"use": name}
+    assets = importlib.resources.files("gymnasium") / "envs" / "mujoco" / "assets"
+    return found | {n: {"use": f"mjcf:{assets / file}"} for n, file in BODIES.items()}
+
+
+def _measured(part: dict[str, Any], rounds: int) -> dict[tuple[str, str], Figure]:
+    """Return figures by name, before and after the world's own, of one world."""
+    world = choose("world", "world", part).embodied().build(BATCH)
+    try:
+        told = commands(world, MOST_TICKS)
+        runners = {"ours": closed_loop(world, told)}
+        for name, make in CONTESTANTS.items():
+            pace = make(world, told)
+            if pace is not None:
+                runners[name] = pace
+        ticks = _block(runners["ours"])
+        spent = take_turns(runners, ticks, rounds)
+    finally:
+        world.close()
+    rate = {name: BATCH * ticks / seconds for name, seconds in spent.items()}
+    figures = {("steps_per_s", ""): figure(*median(rate["ours"]), rounds, "1/s")}
+    for name in runners:
+        if name != "ours":
+            figures["steps_per_s", f".{name}"] = figure(*median(rate[name]), rounds, "1/s")
+            figures[f"{name}_ratio", ""] = figure(*median(rate["ours"] / rate[name]), rounds)
+    return figures
+
+
+def _block(pace: Pace) -> int:
+    """Return how many ticks make a block; the first call warms up."""
+    pace(2)
+    return int(np.clip(BLOCK_S / (pace(4) / 4), 4, MOST_TICKS))
+
+
+def take_turns(runners: dict[str, Pace], ticks: int, rounds: int) -> dict[str, np.ndarray]:
+    """Return seconds a block [rounds] by name; everyone runs once in every round."""
+    spent: dict[str, list[float]] = {name: [] for name in runners}
+    for index in range(rounds + 1):
+        for name, pace in runners.items():
+            seconds = pace(ticks)
+            if index:  # the first round warms up
+                spent[name].append(seconds)
+    return {name: np.array(seconds) for name, seconds in spent.items()}
