@@ -1,0 +1,136 @@
+"""The guide "Bring your own robot", from the MJCF file to a guarded agent, with tiny training."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agent.cli.main import main
+from agent.config import schema, yaml
+from agent.config.build import blueprint
+from agent.core.messages import Observation
+from agent.record.log import read
+from tests.tiny import ROOT, TINY
+from worlds.robots.settings import Robot
+
+GUIDE = (ROOT / "docs" / "guides" / "bring-your-own.md").read_text(encoding="utf-8")
+EXAMPLE = "docs/examples/arm.yaml"
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder like the project's, where the guide's training has been done, tiny."""
+    place = tmp_path_factory.mktemp("arm")
+    for name in ("docs", "configs"):
+        (place / name).symlink_to(ROOT / name)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(place)
+        assert main(["train", EXAMPLE, "--seed", "0", *TINY[:1]]) == 0
+    return place
+
+
+@pytest.fixture(autouse=True)
+def there(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(home)
+
+
+def test_the_body_is_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "python run_agent.py list mjcf:docs/examples/arm.xml" in GUIDE
+    assert main(["list", "mjcf:docs/examples/arm.xml"]) == 0
+    said = capsys.readouterr().out
+    assert re.search(r"elbow_speed +1 +rad/s", said)
+    assert re.search(r"shoulder +1 +rad/s, from -2 to 2", said)
+
+
+def test_what_the_guide_sets_is_there_to_be_set() -> None:
+    table = GUIDE[GUIDE.index("| setting |") : GUIDE.index("[docs/examples/arm.yaml]")]
+    settings = re.findall(r"`([a-z_]+: (?:\{.*?\}\}?|\[.*?\]|[^`,]+))`", table)
+    assert len(settings) >= 10
+    world: dict[str, Any] = {}
+    for text in settings:
+        world |= yaml.parse(text, "guide")
+    found = schema.validate(Robot, world, "guide")
+    assert (found.camera, found.trial.aim) == ("above", "hand")
+
+
+def test_the_agent_is_checked_evaluated_and_run(capsys: pytest.CaptureFixture[str]) -> None:
+    for command in ("check", "train", "eval", "run"):
+        assert f"python run_agent.py {command} {EXAMPLE}" in GUIDE
+    assert main(["check", EXAMPLE]) == 0
+    assert "world: starts in its default pose" in capsys.readouterr().out
+    words = ["eval", EXAMPLE, "--episodes", "2", "--seed", "3", "eval.ticks=4"]
+    assert main([*words, "eval.oracle_episodes=1", "--json", "e.json"]) == 0
+    found = json.loads(Path("e.json").read_text())["figures"]
+    assert found["true_violations"]["n"] == 2 * 4
+    assert found["oracle_success"]["n"] == 1
+    words = ["run", EXAMPLE, "run.ticks=4", "run.seeds=[1000000]", "run.reference=false"]
+    assert main([*words, "--out", "r"]) == 0
+    (episode,) = read(Path("r")).episodes
+    assert episode.ticks[0].messages[Observation].values.shape == (1, 9)
+    assert episode.poses is not None
+    assert "report.html" in {p.name for p in Path("r").iterdir()}
+
+
+def test_the_loop_of_the_guide_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    (text,) = re.findall(r"^```python\n# my_loop\.py\n(.*?)^```", GUIDE, re.M | re.S)
+    weights = ROOT / "checkpoints" / "reach-seed0.safetensors"
+    text = text.replace('load("configs/reach.yaml")', f'load("configs/reach.yaml", "{weights}")')
+    exec(compile(text, "my_loop.py", "exec"), {})
+    assert re.match(r"0\.\d\d m from the goal, cost 0", capsys.readouterr().out)
+
+
+def test_the_config_of_the_menagerie_arm_fits_one() -> None:
+    (block,) = re.findall(r"^```yaml\n(goal: wrist_3_link\n.*?)^```", GUIDE, re.M | re.S)
+    whole = yaml.parse(Path(EXAMPLE).read_text(), "arm") | yaml.parse(block, "guide")
+    arm = (ROOT / "docs" / "examples" / "arm.xml").read_text()
+    for old, new in (
+        ("<sensor>.*</sensor>", ""),
+        ('<velocity name="(.*?)" joint="(.*?)"/>', r'<position name="\1" joint="\2" kp="20"/>'),
+        ('<velocity ctrlrange="-2 2" kv="2"/>', '<position ctrlrange="-3 3" kv="2"/>'),
+        ('<site name="hand"', '<site name="wrist_3_link"'),
+    ):
+        arm = re.sub(old, new, arm, flags=re.S)
+    folder = Path("menagerie") / "universal_robots_ur5e"
+    folder.mkdir(parents=True)
+    (folder / "scene.xml").write_text(arm)
+    whole["world"]["root"] = "menagerie"
+    whole["gate"]["fallback"] = [0.0, 0.0]
+    path = Path("menagerie.yaml")
+    path.write_text(json.dumps(whole | {"extends": str(ROOT / "configs" / "reach.yaml")}))
+    found = blueprint(schema.load(path))
+    kind = found.singles["world"].kind
+    assert kind.sensors.names == ("joint_angle", "joint_speed", "wrist_3_link")
+    assert kind.actuators.bounds()[1].tolist() == [1.0, 1.0]
+    found.assemble()
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["check", EXAMPLE, "world.use=mjfc:arm.xml"], "did you mean 'mjcf'"),
+        (["check", EXAMPLE, "world.use=mjcf:amr.xml"], "expected an MJCF file at amr.xml"),
+        (
+            ["check", EXAMPLE, "world.path=arm.xml"],
+            "world.path: 'mjcf:docs/examples/arm.xml' names",
+        ),
+        (["list", "gym:Reachr-v5"], "Reacher"),
+        (["list", "gym:CartPole-v1"], "expected actions in a Box with finite limits"),
+    ],
+)
+def test_names_that_do_not_fit_are_refused_in_one_line(
+    words: list[str], says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(words) == 2
+    (line,) = [x for x in capsys.readouterr().err.splitlines() if x]
+    assert says in line
+
+
+def test_a_name_in_one_word_is_the_same_as_two() -> None:
+    one = schema.load(ROOT / EXAMPLE)
+    two = schema.load(ROOT / EXAMPLE, ["world.use=mjcf", "world.path=docs/examples/arm.xml"])
+    assert blueprint(one).resolved() == blueprint(two).resolved()
+    assert blueprint(one).resolved()["world"]["use"] == "mjcf"
