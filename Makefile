@@ -5,13 +5,17 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo test check setup train-all bench combinations mutation results clean
+.PHONY: demo test test-extras check setup train-all bench combinations mutation results clean
 
 demo: $(READY)  ## set up, then watch an agent plan through the world it learned
 	$(BIN)/python run_agent.py
 
 test: check  ## set up, check, and run every test
 	$(BIN)/python -m pytest -n 2
+
+test-extras: $(READY)  ## install the optional worlds, and run the tests that are skipped without them
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check dm-control==1.0.50 mujoco-menagerie
+	$(BIN)/python -m pytest -rs tests/unit/worlds tests/contract/test_worlds.py
 
 check: $(READY)  ## lint, format, types, import rules
 	$(BIN)/ruff check .
@@ -62,6 +66,9 @@ bench: $(READY)  ## measure what docs/results/ holds (hours; every line stands a
 	$(BIN)/python run_agent.py bench pareto configs/reach.yaml --json docs/results/pareto-reach.json --out docs/results/pareto-reach.svg
 	$(BIN)/python run_agent.py bench anytime configs/reach.yaml configurator.budget_ms=20 --json docs/results/anytime.json
 	$(BIN)/python run_agent.py bench tick --json docs/results/bench-tick.json
+	$(BIN)/python run_agent.py bench world --json docs/results/bench-world.json
+	$(BIN)/python run_agent.py train docs/examples/arm.yaml --fresh --json docs/results/train-arm-seed0.json
+	$(BIN)/python run_agent.py eval docs/examples/arm.yaml --episodes 100 --json docs/results/eval-arm.json
 	$(BIN)/python run_agent.py bench foresight configs/reach.yaml --json docs/results/foresight.json \
 	  --out docs/results/foresight.svg
 	$(BIN)/python run_agent.py eval configs/lead.yaml --episodes 100 eval.oracle_episodes=8 --json docs/results/eval-lead.json

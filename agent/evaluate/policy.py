@@ -135,7 +135,7 @@ class Policy:
         """Return packed values [n O], goals [n G], and whether it was one observation."""
         goals: Any = None
         if isinstance(observation, dict):
-            parts = {k: v for k, v in observation.items() if k != "achieved_goal"}
+            parts = {k: v for k, v in _leaves(observation).items() if k != "achieved_goal"}
             goals = parts.pop(GOAL, None)
             observation = self._packed(parts)
         values = torch.as_tensor(np.asarray(observation, np.float32))
@@ -160,7 +160,8 @@ class Policy:
                 f"policy: expected {', '.join(n for n, _ in layout)} in the observation, came"
                 f" {', '.join(map(str, parts)) or 'nothing'}; wrap the environment"
             )
-        arrays = [np.asarray(parts[name], np.float32) for name, _ in layout]
+        shapes = {c.name: c.shape for c in sensors.channels}
+        arrays = [_image(np.asarray(parts[n], np.float32), shapes.get(n, ())) for n, _ in layout]
         sizes = [size for _, size in layout]
         rows = [() if a.size == s else (len(a),) for a, s in zip(arrays, sizes, strict=True)]
         return np.concatenate(
@@ -177,6 +178,21 @@ class Policy:
                 f" {goals.shape[-1]}; put `{GOAL}` into the observation, or give goal= to load"
             )
         return goals.expand(rows, self._asked)
+
+
+def _leaves(parts: dict[str, Any], within: str = "") -> dict[str, Any]:
+    """Return the entries of a Dict, nested ones as `outer.inner`, as the adapter names them."""
+    found: dict[str, Any] = {}
+    for key, value in parts.items():
+        name = f"{within}.{key}" if within else str(key)
+        found |= _leaves(value, name) if isinstance(value, dict) else {name: value}
+    return found
+
+
+def _image(seen: NDArray[np.float32], shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """Return an image [... C height width], where it came with its colours last."""
+    last = bool(shape) and seen.ndim >= 3 and seen.shape[-3:] != shape
+    return np.moveaxis(seen, -1, -3) if last else seen
 
 
 __all__ = ["Life", "Policy"]

@@ -8,9 +8,11 @@ from typing import Any
 import gymnasium
 import numpy as np
 import pytest
+import torch
 
 import worlds.environments
-from agent.config.build import Blueprint
+from agent.config import schema
+from agent.config.build import Blueprint, blueprint
 from agent.core.errors import InputError
 from agent.core.loop import live
 from agent.core.messages import Action, Ruling, Verdict
@@ -112,6 +114,31 @@ def test_sensors_may_be_given_packed_or_by_name(policy: Policy, weights: Path, e
 def test_what_does_not_fit_is_refused(policy: Policy, observation: Any, says: str) -> None:
     with pytest.raises(InputError, match=says):
         policy.predict(observation)
+
+
+def test_entries_are_packed_as_the_adapter_packs_them(plans: Blueprint) -> None:
+    raw = plans.config.model_dump()
+    raw["world"] = {"use": "gym:tests.environments:Slope-v0", "kwargs": {"told": "dict"}}
+    raw |= {"goal": None, "terms": [{"use": "effort"}], "guardrails": []}
+    raw["gate"] = {"fallback": [0.0]}
+    raw["perception"] |= {"compressed": []}
+    raw["readouts"] |= {"compressed": []}
+    found = blueprint(schema.validate(schema.AgentConfig, raw, "slope"))
+    env = gymnasium.make("tests.environments:Slope-v0", told="dict")
+    seen, _ = env.reset(seed=0)
+    world = found.world(1)
+    values, goals, single = Policy(found, None)._taken(seen)
+    assert torch.equal(values, world.reset([0]).values)
+    assert (goals.shape, single) == ((1, 0), True)
+    many, _, single = Policy(found, None)._taken(
+        {
+            k: {"speed": np.stack([v["speed"]] * 2)} if k == "inner" else np.stack([v] * 2)
+            for k, v in seen.items()
+        }
+    )
+    assert torch.equal(many, values.expand(2, -1))
+    assert not single
+    world.close()
 
 
 def test_a_state_of_other_rows_is_refused(policy: Policy, env: Any) -> None:
