@@ -114,6 +114,7 @@ def _header(
         "goal": found.config.goal,
         "layouts": {k: [[c.name, c.size, c.unit] for c in v.channels] for k, v in layouts.items()},
         "terms": list(site.terms),
+        "subgoals": [g for t in mind.terms for g in getattr(t, "subgoals", ())],
         "guardrails": [
             {
                 "name": r.name,

@@ -29,11 +29,12 @@ def rows(episode: int, tick: Tick, header: Mapping[str, Any]) -> list[Row]:
 
     `header` is the run's: its `terms` and `guardrails` give the names. Columns: energies
     (`energy`, `anticipation`, `term.NAME`), `surprise`, `uncertainty`, `nearest` (distance to the
-    nearest memory, latent units), `spread` and `z_spread` (of the forecast), the plan's
-    `plan_energy`, `plan_ms`, `evaluations`, `iterations`, `violation`, `tempted` (violation of the
-    refused plan), `rival_energy` of its runner-up and `lost`, why that one lost,
-    the verdict's `ruling`, `guardrail`, `predicted`, `margin`, `reason`, and `ms.MODULE`. A column
-    whose message is missing, because a module failed, is None.
+    nearest memory, latent units), `spread` and `z_spread` (of the forecast), the `mode` asked for
+    and the one the plan was made in (`thought`), the plan's `plan_energy`, `plan_ms`,
+    `evaluations`, `iterations`, `violation`, `tempted` (violation of the refused plan),
+    `rival_energy` of its runner-up and `lost`, why that one lost, the verdict's
+    `ruling`, `guardrail`, `predicted`, `margin`, `reason`, and `ms.MODULE`. A column whose message
+    is missing, because a module failed, is None.
     """
     said = tick.messages
     verdict = said.get(Verdict)
@@ -60,6 +61,7 @@ def _row(i: int, episode: int, tick: Tick, header: Mapping[str, Any]) -> Row:
         "z_spread": forecast and _at(forecast.z_spread, i),
         "mode": directive and int(directive.mode[i]),
         "horizon": directive and directive.horizon,
+        "thought": plan and int(plan.mode[i]),
         "plan_energy": plan and _at(plan.energy, i),
         "plan_ms": plan and plan.elapsed_ms,
         "evaluations": plan and plan.evaluations,

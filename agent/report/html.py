@@ -9,18 +9,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from agent.core.errors import InputError
 from agent.record.files import write_whole
 from agent.record.playback import Record, read
 from agent.report import plots
 from agent.report.card import badge, facts, highlights
-from agent.report.considered import considered
-from agent.report.foresight import foresight, surprise
 from agent.report.page import document, figure, section, table
 from agent.report.refused import Moment, moment, straight
 from agent.report.series import Disc, Life, Limit, PathReader, limits, live_through, refusals
+from agent.report.thoughts import thoughts
 
 DEFINED = "Energies have no unit; lower is better."
 
@@ -56,7 +53,7 @@ def write_report(
             _shortcuts(stories, life),
             _replay(replay),
             _behaviour(life, known, units, float(header.get("rate_hz", 1.0))),
-            _mind(life, known, units, float(header.get("rate_hz", 1.0)), paths, scene),
+            thoughts(life, header, known, units, paths, scene),
             _papers(record),
         ]
     )
@@ -186,58 +183,6 @@ def _behaviour(life: Life, known: list[Limit], units: Mapping[str, str], rate_hz
         ),
     ]
     return section("What it did", f"<div class='grid'>{''.join(parts)}</div>")
-
-
-def _mind(
-    life: Life,
-    known: list[Limit],
-    units: Mapping[str, str],
-    rate_hz: float,
-    paths: PathReader | None,
-    scene: Sequence[Disc],
-) -> str:
-    unit = units.get(life.position or "", "")
-    guarded = (limit.quantity for limit in known if limit.side < 0)
-    near = next((q for q in guarded if q in life.sensors), None)
-    drawing, explained = plots.latent_map(life, near, units)
-    parts = [
-        figure(
-            "What it considered",
-            considered(life, unit, paths, scene),
-            "At three moments of the way: paths imagined for a sample of the candidates, from the"
-            " first to the last that were judged, and the plan that was chosen.",
-        ),
-        figure(
-            "Foresight",
-            foresight(life, unit, rate_hz, paths, scene),
-            "Left, where the goal is a position: paths that plans imagined (blue), the path that"
-            " came (black). Last: how far what came lay from what plans imagined, by how far they"
-            " looked ahead; plans are renewed every tick, so part of that is a change of mind.",
-        ),
-        figure(
-            "Forecast of the next percept",
-            surprise(life),
-            "Left: how far the next percept lay from its forecast, beside the spread the world"
-            " model announced. Right: what perception reports as surprise, the squared error over"
-            " the spread.",
-        ),
-        figure(
-            "Dread and relief",
-            plots.affect(life),
-            "What the critic anticipates of intrinsic energy to come, beside what was usual so"
-            " far in this episode. Dread is what it is above the usual, relief how far it fell"
-            " since the last tick. Both are read off the log: nothing in the agent obeys them.",
-        )
-        if np.nanmax(np.nan_to_num(life.anticipation), initial=0.0) > 0
-        else "",
-        figure(
-            "Map of the latent space",
-            drawing,
-            f"Every dot is one percept, projected by PCA on its two main directions"
-            f" ({100 * explained:.0f} % of the variance), coloured by three quantities.",
-        ),
-    ]
-    return section("What it thought", "".join(parts))
 
 
 def _papers(record: Record) -> str:

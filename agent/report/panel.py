@@ -17,10 +17,13 @@ from rich.table import Table
 from rich.text import Text
 
 from agent.core.loop import Tick
-from agent.core.messages import Appraisal
+from agent.core.messages import Appraisal, Directive
 from agent.record.metrics import Row, rows
 from agent.report.affect import Affect, Feeling
 from agent.report.card import Card, badge, facts
+from agent.report.executive import attention
+from agent.report.outlook import Glance, Outlook
+from agent.report.subgoals import stack, told
 
 REFRESH_HZ = 4
 MODES = {1: "Mode-1, reactive", 2: "Mode-2, deliberate"}
@@ -41,6 +44,7 @@ class Panel:
         self._every = max(1, round(float(header.get("rate_hz", 1.0))))
         self._latest: tuple[int, Tick] | None = None
         self._affect, self._felt = Affect(), None  # type: Affect, Feeling | None
+        self._outlook, self._glance = Outlook(header.get("terms", ())), Glance()
         self._live: Live | None = None
         if self._console.is_terminal:
             self._live = Live(
@@ -54,13 +58,15 @@ class Panel:
     def update(self, episode: int, tick: Tick) -> None:
         """Show `tick` of episode number `episode`; returns at once."""
         if tick.index == 0:
-            self._affect = Affect()
+            self._affect, self._outlook = Affect(), Outlook(self._header.get("terms", ()))
         appraisal = tick.messages.get(Appraisal)
         self._felt = appraisal and self._affect.feel(float(appraisal.anticipation[0]))
+        self._glance = self._outlook.look(tick)
         self._latest = (episode, tick)
         if self._live is None and tick.index % self._every == 0:
             row = rows(episode, tick, self._header)[0]
-            self._console.print(_line(row, tick), highlight=False, markup=False, soft_wrap=True)
+            line = _line(row, tick, self._glance)
+            self._console.print(line, highlight=False, markup=False, soft_wrap=True)
 
     def render(self) -> RenderableType:
         """Return the panel as it is now."""
@@ -72,8 +78,12 @@ class Panel:
         grid.add_column(style="bold cyan", no_wrap=True, min_width=12)
         grid.add_column(ratio=1, no_wrap=True, overflow="ellipsis")
         grid.add_column(justify="right", style="dim", no_wrap=True, min_width=9)
-        for name, words in _words(row, self._header, self._felt).items():
+        said = _words(row, self._header, self._felt, self._glance)
+        said["configurator"].append(_attention(tick, self._header))
+        for name, words in said.items():
             grid.add_row(name.replace("_", " "), words, _ms(row, name))
+            if name == "configurator" and (goals := stack(tick.messages, self._header)):
+                grid.add_row("sub-goals", Text(told(goals)), "")
         for fault in tick.faults:
             grid.add_row("fault", Text(fault, style="red"), "")
         title = f"Housecat · episode {episode} · {_number(row['time_s'])} s · tick {tick.index}"
@@ -114,25 +124,33 @@ def end_card(card: Card) -> RenderableType:
     return Frame(grid, title="Housecat", title_align="left", expand=False, padding=(0, 1))
 
 
-def _words(row: Row, header: Mapping[str, Any], felt: Feeling | None) -> dict[str, Text]:
+def _words(
+    row: Row, header: Mapping[str, Any], felt: Feeling | None, glance: Glance
+) -> dict[str, Text]:
     """Return what each module says, by module; a dash where it said nothing."""
     energy = Text(f"energy {_number(row['energy'])}")
+    if glance.expected is not None:
+        words = f" · expected {glance.expected:.3g}, came {_number(glance.charged)}"
+        energy.append(words, "green" if (glance.charged or 0.0) <= glance.expected else "yellow")
     if felt is not None and felt.anticipation > 0:
         energy.append(f" · dread {felt.dread:.2g}", "red" if felt.dread > 0 else "dim")
         energy.append(f" · relief {felt.relief:.2g}", "green" if felt.relief > 0 else "dim")
     for name in header.get("terms", ()):
         energy.append(f" · {name} {_number(row.get(f'term.{name}'))}", "dim")
-    plan = Text(f"plan energy {_number(row['plan_energy'])} · {_number(row['plan_ms'])} ms")
+    plan = Text(f"{MODES[row['thought']]} · " if row["thought"] in MODES else "")
+    plan.append(f"plan energy {_number(row['plan_energy'])} · {_number(row['plan_ms'])} ms")
     if (row["tempted"] or 0.0) > 0:
         plan.append(f" · shortcut refused (by {_number(row['tempted'])})", "magenta")
+    share = glance.deliberated / glance.planned if glance.planned else 0.0
+    plan.append(f" · Mode-2 in {100 * share:.0f} % of ticks", "dim")
     plan.append(f" · {row['evaluations'] or 0} plans × {row['horizon'] or 0} ticks", "dim")
     if row["lost"]:
         plan.append(f" · runner-up {row['lost']}", "dim")
     return {
         "configurator": Text(f"{MODES.get(row['mode'], '–')} · horizon {row['horizon'] or '–'}"),
-        "perception": Text(
-            f"surprise {_number(row['surprise'])} · uncertainty {_number(row['uncertainty'])}"
-        ),
+        "perception": Text(f"surprise {_number(row['surprise'])} ")
+        .append(glance.sparks(), "blue")
+        .append(f" · uncertainty {_number(row['uncertainty'])}"),
         "memory": Text(f"nearest memory at {_number(row['nearest'])}"),
         "cost": energy,
         "world_model": Text(
@@ -142,6 +160,15 @@ def _words(row: Row, header: Mapping[str, Any], felt: Feeling | None) -> dict[st
         "actor": plan,
         "gate": _ruling(row),
     }
+
+
+def _attention(tick: Tick, header: Mapping[str, Any]) -> str:
+    """Return what the directive attends to, as the end of a line."""
+    names = [n for n, _, _ in header.get("layouts", {}).get("sensors", ())]
+    asked = tick.messages.get(Directive)
+    if asked is None or asked.attention.shape[1] != len(names):
+        return ""
+    return f" · {attention(asked.attention[0], names)}"
 
 
 def _ruling(row: Row) -> Text:
@@ -154,12 +181,13 @@ def _ruling(row: Row) -> Text:
     return words
 
 
-def _line(row: Row, tick: Tick) -> str:
+def _line(row: Row, tick: Tick, glance: Glance) -> str:
     """Return a tick in one plain line."""
     total = sum(tick.elapsed_ms.values())
+    due = "" if glance.expected is None else f" (expected {glance.expected:.3g})"
     line = (
         f"episode {row['episode']} t {_number(row['time_s'])} s"
-        f" energy {_number(row['energy'])} surprise {_number(row['surprise'])}"
+        f" energy {_number(row['energy'])}{due} surprise {_number(row['surprise'])}"
         f" plan {_number(row['plan_energy'])} mode {row['mode'] or '–'}"
         f" {row['ruling'] or 'silent'} {total:.1f} ms"
     )

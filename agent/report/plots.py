@@ -19,8 +19,8 @@ from agent.report.affect import feelings
 from agent.report.series import Array, Disc, Life, Limit
 
 INK, GREY, BLUE, GREEN = "#1f2933", "#94a3b8", "#2563eb", "#15803d"
-AMBER, RED, VIOLET = "#d97706", "#dc2626", "#7c3aed"
-CYCLE = (BLUE, AMBER, GREEN, VIOLET, "#0891b2", "#be185d", "#65a30d", "#475569")
+AMBER, RED, VIOLET, TEAL = "#d97706", "#dc2626", "#7c3aed", "#0891b2"
+CYCLE = (BLUE, AMBER, GREEN, VIOLET, TEAL, "#be185d", "#65a30d", "#475569")
 STYLE: Any = {
     "font.family": "sans-serif",
     "font.size": 9,
@@ -74,7 +74,7 @@ def affect(life: Life) -> str:
     """Draw what the critic anticipates, where that is above the usual, and where it fell."""
     felt = feelings(life.anticipation.tolist())
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(6.6, 2.9))
+        figure = Figure(figsize=(9.6, 2.4), layout="constrained")
         ax = figure.subplots()
         ahead, usual = felt["anticipation"], felt["usual"]
         ax.plot(life.time_s, ahead, color=INK, lw=1.6, label="anticipated")
@@ -83,9 +83,9 @@ def affect(life: Life) -> str:
             life.time_s, usual, ahead, where=ahead > usual, color=RED, alpha=0.2, lw=0,
             label="dread",
         )  # fmt: skip
-        ax.bar(life.time_s, felt["relief"], _tick(life), color=GREEN, label="relief", lw=0)
+        ax.bar(life.time_s, felt["relief"], step_s(life), color=GREEN, label="relief", lw=0)
         ax.set(xlabel="time (s)", ylabel="intrinsic energy to come")
-        ax.legend(ncols=4, loc="upper right")
+        figure.legend(*ax.get_legend_handles_labels(), ncols=4, loc="outside upper left")
         return svg(figure)
 
 
@@ -94,7 +94,7 @@ def verdicts(life: Life) -> str:
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(6.6, 1.5))
         ax = figure.subplots()
-        tick = _tick(life)
+        tick = step_s(life)
         kinds = ((0, "allowed", GREEN), (1, "repaired", AMBER), (2, "vetoed", RED))
         for code, name, colour in kinds:
             spans = [(t, tick) for t in life.time_s[life.ruling == code]]
@@ -109,7 +109,7 @@ def verdicts(life: Life) -> str:
         return svg(figure)
 
 
-def _tick(life: Life) -> float:
+def step_s(life: Life) -> float:
     """Return how long a tick is, in seconds."""
     return float(np.median(np.diff(life.time_s))) if len(life.time_s) > 1 else 1.0
 
@@ -231,4 +231,14 @@ def _quiet(reduce: object, values: Array, *rest: float, **where: int) -> Array:
     return reduced
 
 
-__all__ = ["energies", "forbid", "guardrails", "latent_map", "plane", "svg", "timing", "verdicts"]
+__all__ = [
+    "energies",
+    "forbid",
+    "guardrails",
+    "latent_map",
+    "plane",
+    "step_s",
+    "svg",
+    "timing",
+    "verdicts",
+]

@@ -40,6 +40,9 @@ class Waypoints:
             raise ValueError(
                 f"expected points of {size} numbers, as {config.quantity} has, came {config.points}"
             )
+        self.subgoals = tuple(
+            f"{config.quantity} at ({', '.join(f'{x:g}' for x in p)})" for p in config.points
+        )
         self._points, self._near = torch.tensor(config.points), config.near
         self._legs = (self._points[1:] - self._points[:-1]).norm(dim=-1).tolist()
 

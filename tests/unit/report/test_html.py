@@ -53,6 +53,8 @@ def test_the_page_is_whole_and_fetches_nothing(folder: Path) -> None:
         "Verdicts",
         "Energy by term",
         "Time per module",
+        "Mode, attention, sub-goals",
+        "Expected energy and what happened",
         "What it considered",
         "Foresight",
         "Forecast of the next percept",
@@ -74,7 +76,7 @@ def test_the_page_is_whole_and_fetches_nothing(folder: Path) -> None:
 def test_every_plot_says_how_to_read_it(folder: Path) -> None:
     page = write_report(folder, None, video=False).read_text()
     figures = re.findall(r"<figure>.*?</figure>", page, flags=re.DOTALL)
-    assert len(figures) == 8
+    assert len(figures) == 10
     assert all("<svg" in f and re.search(r"<figcaption>\w.*\.</figcaption>", f) for f in figures)
 
 
