@@ -195,7 +195,7 @@ class Blueprint:
         judges = Judges(self.singles["readouts"], self.singles["cost"], self.guardrails)
         higher = tiers(judges, levels, probes, terms, known)
         above = tuple(tier.above for tier in higher)
-        site = replace(site, objective=objective, above=above)
+        site = replace(site, objective=objective, readouts=readouts, above=above)
         gate, configurator = self.config.gate, self._module("configurator", site, tensors)
         adaptive = None
         if gate.margins == "adaptive" and model is None:

@@ -1,9 +1,10 @@
 """The nouns: every message that modules exchange, once per tick.
 
 Axes: `B` agents in lock-step, `K` candidate plans, `H` horizon in ticks, `A` action,
-`O` packed sensors, `S` sensors, `Z` latent, `G` goal, `T` cost terms, `R` guardrails,
-`N` recollected states, `E` ensemble members, `M` draws of the world model's latent variable z,
-folded into `E` in a rollout. Energies are scalars; lower is better.
+`O` packed sensors, `Q` those of them that are no images, `S` sensors, `Z` latent, `G` goal,
+`T` cost terms, `R` guardrails, `U` sub-goals, `N` recollected states, `E` ensemble members,
+`M` draws of the world model's latent variable z, folded into `E` in a rollout. Energies are
+scalars; lower is better.
 
 Source: LeCun (2022), "A Path Towards Autonomous Machine Intelligence", sec. 3.
 """
@@ -34,6 +35,15 @@ class Ruling(IntEnum):
     ALLOWED = 0
     REPAIRED = 1
     VETOED = 2
+
+
+class Progress(IntEnum):
+    """How far a sub-goal has come."""
+
+    WAITING = 0
+    ACTIVE = 1
+    DONE = 2
+    FAILED = 3
 
 
 ATTITUDES = ("mean", "worst", "cvar", "free_energy")
@@ -130,12 +140,39 @@ class Appraisal:
 
 
 @dataclass(frozen=True, slots=True)
+class Subgoals:
+    """Where each agent stands in a task of several sub-goals, and what the one at hand wants.
+
+    `names` are the U sub-goals'; `progress` of each is a `Progress`, `active` the one at hand,
+    which is held once everything is done. It asks for the readouts `aim` where `aimed`, in the
+    sensors' units and packed as they are.
+    """
+
+    aim: Tensor = tensor("B", "Q")
+    aimed: Tensor = tensor("B", "Q", dtype="bool")
+    active: Tensor = tensor("B", dtype="int64")
+    progress: Tensor = tensor("B", "U", dtype="int64")
+    names: tuple[str, ...] = ()
+
+    def rows(self, which: Tensor | slice) -> Subgoals:
+        """Return the sub-goals of some agents."""
+        return replace(
+            self,
+            aim=self.aim[which],
+            aimed=self.aimed[which],
+            active=self.active[which],
+            progress=self.progress[which],
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Directive:
     """Executive control: goal, weights, attention, mode, horizon, budget and risk attitude.
 
-    `latent` is the goal as a latent, if it was shown; `stage` how many sub-goals are done; `past`
-    what memory recollected: what terms may need to know besides the goal. `subgoal` is where, in
-    the goal's quantity, the plan of the level above predicts to be after each of `H` ticks.
+    `latent` is the goal as a latent, if it was shown; `stage` how many places of a sequence are
+    done; `past` what memory recollected; `subgoals` where a task of several stands: what terms may
+    need to know besides the goal. `foreseen` is where, in the goal's quantity, the plan of the
+    level above predicts to be after each of `H` ticks.
     It carries nothing about guardrails: the configurator has no handle on them.
     """
 
@@ -149,11 +186,12 @@ class Directive:
     latent: Tensor | None = maybe("B", "Z")
     stage: Tensor | None = maybe("B", dtype="int64")
     past: Recollection | None = None
-    subgoal: Tensor | None = maybe("B", "H", "G")
+    subgoals: Subgoals | None = None
+    foreseen: Tensor | None = maybe("B", "H", "G")
 
     def rows(self, which: Tensor | slice) -> Directive:
         """Return the directive of some agents only."""
-        past, subgoal = self.past, self.subgoal
+        past, subgoals, foreseen = self.past, self.subgoals, self.foreseen
         return replace(
             self,
             goal=self.goal[which],
@@ -163,7 +201,8 @@ class Directive:
             latent=None if self.latent is None else self.latent[which],
             stage=None if self.stage is None else self.stage[which],
             past=None if past is None else past.rows(which),
-            subgoal=None if subgoal is None else subgoal[which],
+            subgoals=None if subgoals is None else subgoals.rows(which),
+            foreseen=None if foreseen is None else foreseen[which],
         )
 
 

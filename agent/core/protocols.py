@@ -41,7 +41,8 @@ class Site:
     """What a module may know of its body and its neighbours' sizes; nothing of the world's inside.
 
     `goal` is the layout of the goal vector; `terms` the cost terms in order, the critic's
-    `anticipation` last; `guardrails` their names in order. `objective` is what the actor minimises.
+    `anticipation` last; `guardrails` their names in order. `objective` is what the actor minimises,
+    `readouts` the probes that cost terms look through: not the guardrails' own, which are sealed.
     `above` are the levels above, the nearest first, where the world model has any; at such a level
     `below` is the size of the latent of the one below, 0 at the lowest.
     """
@@ -55,6 +56,7 @@ class Site:
     guardrails: tuple[str, ...] = ()
     objective: Objective | None = None
     seed: int = 0
+    readouts: Readouts | None = None
     above: tuple[Above, ...] = ()
     below: int = 0
 

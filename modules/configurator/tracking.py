@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import ClassVar
 
 from torch import Tensor
 
@@ -21,7 +22,7 @@ class TrackingConfigurator(FixedConfigurator):
     class Config(FixedConfigurator.Config):
         """What every tick is given, as for `fixed`."""
 
-    recalls = (Appraisal, Recollection)
+    recalls: ClassVar[tuple[type, ...]] = (Appraisal, Recollection)
     posts = Directive
 
     def reset(self, batch: int) -> None:

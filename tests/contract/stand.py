@@ -20,7 +20,7 @@ from agent.config import schema
 from agent.config.build import Mind, blueprint
 from agent.config.resolve import parts, resolve
 from agent.core.loop import live
-from agent.core.messages import Directive, Mode, Recollection, Rollout
+from agent.core.messages import Directive, Mode, Recollection, Rollout, Subgoals
 from agent.evaluate.episodes import trials_of
 from tests.tiny import REACH, ROOT
 
@@ -34,7 +34,15 @@ FILLED = {
     "planners": [{"use": "cem", "samples": 8, "iterations": 1, "elites": 4}] * 2,
     "path": str(ROOT / "docs" / "examples" / "arm.xml"),
     "robot": "examples",
-    "task": "reacher-easy",
+    "task": {
+        "there": {"goal": {"fingertip": "told"}, "done": {"quantity": "fingertip", "within": 0.1}},
+        "back": {
+            "after": ["there"],
+            "goal": {"fingertip": "start"},
+            "done": {"quantity": "fingertip", "within": 0.1},
+            "attention": {"impact": 0.0},
+        },
+    },
 }
 """What stands in for settings without a default."""
 
@@ -231,6 +239,13 @@ def directive(
             torch.rand(rows, 3, generator=generator),
             torch.rand(rows, 3, generator=generator),
             torch.tensor([True, True, False]).expand(rows, 3),
+        ),
+        "subgoals": Subgoals(
+            torch.randn(rows, site.sensors.scalars.size, generator=generator),
+            torch.ones(rows, site.sensors.scalars.size, dtype=torch.bool),
+            torch.zeros(rows, dtype=torch.int64),
+            torch.ones(rows, 1, dtype=torch.int64),
+            ("there",),
         ),
     }
     return Directive(**(fields | more))
