@@ -6,6 +6,7 @@ it is hidden; Nix, Weigend (1994) for an error that is itself predicted.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import ClassVar
 
 import torch
@@ -19,7 +20,7 @@ from modules.perception.state import StatePerception
 
 
 class HoldPerception(nn.Module):
-    """Keeps the last valid value of every sensor while it is not valid, then encodes it.
+    """Keeps the last value of every sensor while it is not valid or not attended to; encodes that.
 
     Nothing of what is hidden gets in; that it goes on existing, and when and where it will be seen
     again, has to be predicted from what was last seen of it and for how long ago that was, if a
@@ -104,9 +105,12 @@ class HoldPerception(nn.Module):
     def tick(self, inbox: Inbox) -> Percept:
         """Return the percept of what is seen and held, and the surprise of the last forecast."""
         observation, attention = inbox[Observation], inbox[Directive].attention
+        looked = attention > 0
+        observation = replace(observation, valid=observation.valid & looked)
         missing = (~observation.valid[:, self.state.sensor]).sum(dim=1, dtype=torch.float32)
         held = self.state.normalise(self.hold(observation))
-        latent = self.state.embed(held * attention[:, self.state.sensor])
+        scale = torch.where(looked, attention, 1.0)
+        latent = self.state.embed(held * scale[:, self.state.sensor])
         forecast = inbox.last(Forecast)
         if forecast is None:
             return Percept(latent, missing.sqrt(), torch.zeros_like(missing))

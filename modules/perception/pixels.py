@@ -104,8 +104,9 @@ class PixelsPerception(nn.Module):
     def tick(self, inbox: Inbox) -> Percept:
         """Return the percept of this tick's frames and the surprise of the last forecast."""
         observation, attention = inbox[Observation], inbox[Directive].attention
-        valid = observation.valid[:, self._camera]
-        share = (valid * attention[:, self._camera]).view(-1, 1, 1, 1)
+        looked = attention[:, self._camera]
+        valid = observation.valid[:, self._camera] & (looked > 0)
+        share = (valid * looked).view(-1, 1, 1, 1)
         frames = self._frames(observation.values)
         latent = self.embed(torch.lerp(self.mean.expand_as(frames), frames, share))
         missing = (~valid).to(latent.dtype)

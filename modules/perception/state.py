@@ -23,9 +23,10 @@ EPSILON = 1e-6
 class StatePerception(nn.Module):
     """Encodes packed sensors [B O] into a latent [B Z]: a linear map plus a small network.
 
-    Sensors are normalised with statistics of exploration (`fit_normaliser`). An invalid sensor is
-    replaced by its training mean, and each of its scalars adds 1 to the squared uncertainty, which
-    otherwise is the squared spread of the last forecast. Attention scales the normalised sensors.
+    Sensors are normalised with statistics of exploration (`fit_normaliser`). A sensor that is not
+    valid, or not attended to, is replaced by its training mean, and each of its scalars adds 1 to
+    the squared uncertainty, which otherwise is the squared spread of the last forecast. Attention
+    scales the normalised sensors.
     """
 
     class Config(Settings):
@@ -95,7 +96,7 @@ class StatePerception(nn.Module):
     def tick(self, inbox: Inbox) -> Percept:
         """Return the percept of this tick's observation and the surprise of the last forecast."""
         observation, attention = inbox[Observation], inbox[Directive].attention
-        valid = observation.valid[:, self.sensor]
+        valid = (observation.valid & (attention > 0))[:, self.sensor]
         seen = torch.where(valid, self.normalise(observation.values), torch.zeros(()))
         latent = self.embed(seen * attention[:, self.sensor])
         missing = (~valid).sum(dim=1, dtype=latent.dtype)

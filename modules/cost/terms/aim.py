@@ -14,16 +14,17 @@ from agent.core.settings import Settings
 class Aim:
     """Euclidean distance from a read-out quantity to where the sub-goal wants it, in its unit.
 
-    Nothing where the sub-goal asks nothing of it. The configurator `task_graph` says what is asked,
-    of any readout, whatever quantity the task's own goal is in.
+    Less the slack. Nothing where the sub-goal asks nothing of it. The configurator `task_graph`
+    says what is asked, of any readout, whatever quantity the task's own goal is in.
     Source: objectives set by the configurator, LeCun (2022) sec. 3.2 and 4.6.
     """
 
     class Config(Settings):
-        """`quantity` is a readout; the energy is the distance times `weight`."""
+        """`quantity` is a readout; what is within `slack`, in its unit, is near enough."""
 
         name: str = "aim"
         quantity: str
+        slack: float = Field(default=0.0, ge=0)
         weight: float = Field(default=1.0, ge=0)
 
     kind = "task"
@@ -31,6 +32,7 @@ class Aim:
     def __init__(self, config: Config, site: Site) -> None:
         """Watch `config.quantity`."""
         self.name, self.weight, self.quantity = config.name, config.weight, config.quantity
+        self._slack = config.slack
         scalars = site.sensors.scalars
         self._where = scalars[config.quantity] if config.quantity in scalars.names else slice(0, 0)
 
@@ -42,4 +44,4 @@ class Aim:
         aim, aimed = subgoals.aim[:, self._where], subgoals.aimed[:, self._where]
         gap = torch.where(aimed[:, None, None], there - aim[:, None, None], 0.0)
         distance: Tensor = torch.linalg.vector_norm(gap, dim=-1)
-        return distance
+        return (distance - self._slack).clamp(min=0.0) if self._slack else distance
