@@ -269,7 +269,14 @@ def climb(mind: Mind, config: Climbing, dataset: Dataset, ledger: Ledger, seed: 
         seen = replace(seen, compress=level.compress)
         tier.readouts.requires_grad_(True)
         errors = fit_readouts(
-            tier.readouts, view, level, seen, config.readouts, ledger, seed, f"level_readouts{index + 2}"
+            tier.readouts,
+            view,
+            level,
+            seen,
+            config.readouts,
+            ledger,
+            seed,
+            f"level_readouts{index + 2}",
         )
         tier.readouts.requires_grad_(False)
         figures |= {f"{stage}.{k}": v for k, v in found.items()}

@@ -106,7 +106,7 @@ class Hierarchical(nn.Module):
         for index in reversed(range(len(codes))):
             standing = self._stand(index, codes[index], directive, wanted, above)
             wanted, above = self._wanted(index, standing, wanted), standing.plan
-        asked = replace(directive, subgoal=wanted) if codes else directive
+        asked = replace(directive, foreseen=wanted) if codes else directive
         made: Plan = self.planners[0].plan(latent, asked)
         return replace(made, above=above)
 
@@ -136,7 +136,7 @@ class Hierarchical(nn.Module):
             mode=torch.full((rows,), int(Mode.DELIBERATE)),
             horizon=place.level.horizon,
             budget_ms=directive.budget_ms / len(self.planners),
-            subgoal=wanted,
+            foreseen=wanted,
             latent=None,
             past=None,
         )

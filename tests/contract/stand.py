@@ -60,8 +60,8 @@ OWN = {
 }
 """Settings of guardrails that cannot be filled by name alone."""
 
-HELD = {"menagerie": {"root": str(ROOT / "docs")}}
-"""Settings of worlds without which they would ask the network."""
+HELD = {"menagerie": {"root": str(ROOT / "docs")}, "dmc": {"task": "reacher-easy"}}
+"""Settings of worlds without which they would ask the network, or that mean something else."""
 
 HOMES = {("perception", "pixels"): {"use": "reach_pixels"}}
 """Worlds of the parts that do not fit into `reach`."""
@@ -76,6 +76,7 @@ def cases(*slots: str) -> list[Any]:
 
 TALL = {("actor", "hierarchical"): "hjepa"}
 """World models of the parts that need levels."""
+
 BODIES = {("guardrail", "apart"): "lead.yaml"}
 """Configs of the parts that need another body than `reach`."""
 

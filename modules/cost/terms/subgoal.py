@@ -46,7 +46,7 @@ class Subgoal:
     def energy(self, rollout: Rollout, directive: Directive) -> Tensor:
         """Return the distance at every imagined step, [E B K H], in the goal's unit."""
         there = rollout.quantities[self.quantity]
-        aim = directive.goal[:, None] if directive.subgoal is None else directive.subgoal
+        aim = directive.goal[:, None] if directive.foreseen is None else directive.foreseen
         wanted = torch.arange(there.shape[3]).clamp(max=aim.shape[1] - 1)
         error = there - aim[:, wanted][:, None]
         distance: Tensor = torch.linalg.vector_norm(error, dim=-1)

@@ -113,6 +113,6 @@ def test_a_subgoal_is_held_against_its_own_time_and_the_end_counts_beyond(tall: 
     assert torch.allclose(plain[..., :-1], away[..., :-1])
     assert torch.allclose(plain[..., -1], 6.0 * away[..., -1])
     aims = torch.randn(2, 2, 2)
-    led = term.energy(seen, replace(goals, subgoal=aims))
+    led = term.energy(seen, replace(goals, foreseen=aims))
     assert torch.allclose(led[..., 0], (there[..., 0, :] - aims[:, 0][:, None]).norm(dim=-1))
     assert torch.allclose(led[..., 3], (there[..., 3, :] - aims[:, 1][:, None]).norm(dim=-1))
