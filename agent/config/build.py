@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -218,7 +219,7 @@ class Blueprint:
             critic=learned["critic"],
             terms=terms,
             cost=cost,
-            memory=self._module("memory", site, tensors),
+            memory=self._module("memory", self._lasting(site, learned, tensors), tensors),
             configurator=configurator,
             actor=actor,
             rails=tuple(c.build(site) for c in self.guardrails),
@@ -239,6 +240,15 @@ class Blueprint:
                     f"{who}: expected all modules in one process, came {slot}.isolate=true;"
                     f" set {slot}.isolate=false{instead and ', or '}{instead}"
                 )
+
+    def _lasting(self, site: Site, learned: Mapping[str, Any], tensors: Tensors | None) -> Site:
+        """Return the site of a memory: one that outlives the run is told whose latents it keeps."""
+        if not getattr(self.singles["memory"].settings, "path", "") or tensors is None:
+            return site
+        digest = hashlib.sha256()
+        for name, values in sorted(learned["perception"].state_dict().items()):
+            digest.update(name.encode() + values.contiguous().numpy().tobytes())
+        return replace(site, world=self.singles["world"].use, percepts=digest.hexdigest())
 
     def _module(self, slot: str, site: Site, tensors: Tensors | None) -> Any:
         chosen = self.singles[slot]

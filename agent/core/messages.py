@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from enum import IntEnum
 
 from torch import Tensor
@@ -112,17 +112,27 @@ class Percept:
 
 @dataclass(frozen=True, slots=True)
 class Recollection:
-    """Past states nearest to the present one, with what they cost and how far away they are."""
+    """Past states nearest to the present one, with what they cost and how far away they are.
+
+    An associative memory adds `retrieved`, the stored state that the present one calls to mind, and
+    `mismatch`, the energy of the present among what is stored, low where that is familiar; and of
+    every sensor the latent of the last moment in which it was valid, `seen`, and how many ticks ago
+    that was, `unseen` (-1: never).
+    """
 
     latents: Tensor = tensor("B", "N", "Z")
     energies: Tensor = tensor("B", "N")
     distances: Tensor = tensor("B", "N", low=0.0)
     known: Tensor = tensor("B", "N", dtype="bool")
+    retrieved: Tensor | None = maybe("B", "Z")
+    mismatch: Tensor | None = maybe("B")
+    seen: Tensor | None = maybe("B", "S", "Z")
+    unseen: Tensor | None = maybe("B", "S", dtype="int64")
 
     def rows(self, which: Tensor | slice) -> Recollection:
         """Return what some agents recollect."""
-        parts = (self.latents, self.energies, self.distances, self.known)
-        return Recollection(*(part[which] for part in parts))
+        parts: dict[str, Tensor | None] = {f.name: getattr(self, f.name) for f in fields(self)}
+        return replace(self, **{k: v[which] for k, v in parts.items() if v is not None})
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,6 +45,8 @@ class Site:
     `readouts` the probes that cost terms look through: not the guardrails' own, which are sealed.
     `above` are the levels above, the nearest first, where the world model has any; at such a level
     `below` is the size of the latent of the one below, 0 at the lowest.
+    `world` names the world, `percepts` is a fingerprint of perception's weights: only a module that
+    keeps latents beyond a run is told them.
     """
 
     sensors: Layout
@@ -57,6 +59,8 @@ class Site:
     objective: Objective | None = None
     seed: int = 0
     readouts: Readouts | None = None
+    world: str = ""
+    percepts: str = ""
     above: tuple[Above, ...] = ()
     below: int = 0
 

@@ -8,6 +8,7 @@ from torch import Tensor
 from agent.core.messages import Action, Appraisal, Percept, Recollection
 from agent.core.protocols import Inbox, Ports, Site
 from agent.core.settings import Settings
+from modules.memory.ring import Ring
 
 
 class EpisodicMemory:
@@ -45,11 +46,10 @@ class EpisodicMemory:
 
     def reset(self, batch: int) -> None:
         """Start an empty ring for `batch` agents."""
-        c, z, a = self.config.capacity, self._site.latent, self._site.actuators.size
-        self._latents = torch.zeros(batch, c, z)
-        self._energies = torch.zeros(batch, c)
-        self._commands = torch.zeros(batch, c, a)
-        self._count = 0
+        z, a = self._site.latent, self._site.actuators.size
+        self._ring = Ring(
+            batch, self.config.capacity, {"latent": (z,), "energy": (), "command": (a,)}
+        )
 
     def tick(self, inbox: Inbox) -> Recollection:
         """Store the last tick's state with its cost and command, then recollect."""
@@ -60,17 +60,13 @@ class EpisodicMemory:
 
     def store(self, latent: Tensor, energy: Tensor, command: Tensor) -> None:
         """Write one state per agent into the ring: [B Z], [B], [B A]."""
-        slot = self._count % self.config.capacity
-        self._latents[:, slot] = latent
-        self._energies[:, slot] = energy
-        self._commands[:, slot] = command
-        self._count += 1
+        self._ring.write(latent=latent, energy=energy, command=command)
 
     def recollect(self, latent: Tensor) -> Recollection:
         """Return the nearest stored states of each agent, nearest first; unknown ones are zero."""
         n, b = self.config.neighbours, latent.shape[0]
-        filled = min(self._count, self.config.capacity)
-        usable = filled - self.config.refractory
+        moments = self._ring.numbers(self.config.refractory)
+        usable = len(moments)
         if usable < 1:
             return Recollection(
                 latent.new_zeros(b, n, latent.shape[1]),
@@ -78,22 +74,20 @@ class EpisodicMemory:
                 latent.new_zeros(b, n),
                 torch.zeros(b, n, dtype=torch.bool),
             )
-        order = torch.arange(self._count - filled, self._count - self.config.refractory)
-        slots = order % self.config.capacity
-        past = self._latents[:, slots]
+        past = self._ring.at("latent", moments)
         distances = torch.linalg.vector_norm(past - latent[:, None], dim=-1)
         k = min(n, usable)
         near, index = distances.topk(k, dim=1, largest=False)
         pad = n - k
         rows = torch.arange(b)[:, None]
         latents = torch.nn.functional.pad(past[rows, index], (0, 0, 0, pad))
-        energies = torch.nn.functional.pad(self._energies[:, slots][rows, index], (0, pad))
+        energies = torch.nn.functional.pad(self._ring.at("energy", moments)[rows, index], (0, pad))
         known = torch.nn.functional.pad(torch.ones(b, k, dtype=torch.bool), (0, pad))
         near = torch.nn.functional.pad(near, (0, pad))
         return Recollection(latents, energies, near, known)
 
     def sequences(self) -> tuple[Tensor, Tensor, Tensor]:
         """Return what is stored, by time: latents [B N Z], energies [B N], commands [B N A]."""
-        filled = min(self._count, self.config.capacity)
-        slots = torch.arange(self._count - filled, self._count) % self.config.capacity
-        return self._latents[:, slots], self._energies[:, slots], self._commands[:, slots]
+        ring = self._ring
+        numbers = ring.numbers()
+        return ring.at("latent", numbers), ring.at("energy", numbers), ring.at("command", numbers)
