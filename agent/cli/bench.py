@@ -37,6 +37,7 @@ BENCHES = {
     "goals": "configs/reach-pixels.yaml",
     "known": "configs/reach.yaml",
     "learning": "configs/reach.yaml",
+    "memory": "configs/reach.yaml",
     "objectives": "configs/lab/reach.yaml",
     "pareto": "configs/reach.yaml",
     "pixels": "configs/reach-pixels.yaml",

@@ -1,0 +1,1 @@
+"""A room of screens, which hide what is behind them and hinder nobody."""
