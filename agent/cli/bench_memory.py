@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from agent.cli.common import Figure, checkpoints, configure, figure, mind_of, say, write_figures
 from agent.config.build import Blueprint, Mind
-from agent.evaluate.remembering import flipped, noisy, percentiles, recovered, search
+from agent.evaluate.remembering import flipped, noisy, recovered, search
 from agent.evaluate.statistics import mean, proportion
 from agent.record.files import write_whole
 from agent.report.memory import picture
@@ -68,12 +69,17 @@ def _times(
     curves: dict[str, list[tuple[float, float]]] = {"all compared": [], "index": []}
     for size in SIZES:
         said = search(stored[:size], queries, BETA, COMPARED)
-        for name, ms in (("all", said.all_ms), ("index", said.index_ms)):
-            middle, tail = percentiles(ms)
-            written[f"{name}_ms.{size}"] = figure(middle, n=len(ms), unit="ms")
-            written[f"{name}_ms_p99.{size}"] = figure(tail, n=len(ms), unit="ms")
-            curves["index" if name == "index" else "all compared"].append((size, middle))
-        written[f"build_s.{size}"] = figure(said.build_s, n=1, unit="s")
+        for name, label, ms in (
+            ("all", "all compared", said.all_ms),
+            ("index", "index", said.index_ms),
+        ):
+            wall, busy = (np.percentile(part, (50, 99)) for part in zip(*ms, strict=True))
+            written[f"{name}_ms.{size}"] = figure(float(wall[0]), n=len(ms), unit="ms")
+            written[f"{name}_cpu_ms.{size}"] = figure(float(busy[0]), n=len(ms), unit="ms")
+            written[f"{name}_cpu_ms_p99.{size}"] = figure(float(busy[1]), n=len(ms), unit="ms")
+            curves[label].append((size, float(wall[0])))
+        written[f"build_s.{size}"] = figure(said.build_s[0], n=1, unit="s")
+        written[f"build_cpu_s.{size}"] = figure(said.build_s[1], n=1, unit="s")
         written[f"recall.{size}"] = figure(*mean(said.hit.numpy()), len(said.hit), "share")
     return curves
 
@@ -84,9 +90,13 @@ def _exactness(
     """Measure what is retrieved through noise; returns curves to draw, at `NOISE`."""
     curves: dict[str, list[tuple[float, float]]] = {}
 
-    def count(key: str, label: str, size: int, right: Tensor, drawn: bool) -> None:
+    def count(
+        key: str, label: str, size: int, said: tuple[Tensor, Tensor], drawn: bool = True
+    ) -> None:
+        right, left = said
         value = proportion(int(right.sum()), len(right))
         written[f"exact.{key}.{size}"] = figure(*value, len(right), "share")
+        written[f"noise_left.{key}.{size}"] = figure(*mean(left.numpy()), len(left), "share")
         if drawn:
             curves.setdefault(label, []).append((size, value[0]))
 
@@ -94,9 +104,9 @@ def _exactness(
         for width in WIDTHS:
             for share in SHARES if width == WIDTHS[-1] else (NOISE,):
                 patterns, truth, cue = flipped(width, size, share, CUES, seed=size + width)
-                right = recovered(patterns, truth, cue, SHARP, level=False)
+                said = recovered(patterns, truth, cue, SHARP, level=False)
                 key = f"signs{width}.noise{share:.0%}".replace("%", "")
-                count(key, f"{width} random signs", size, right, share == NOISE)
+                count(key, f"{width} random signs", size, said, share == NOISE)
         like = torch.randn(size, stored.shape[1], generator=torch.Generator().manual_seed(size))
         key = f"noise{NOISE:.0%}".replace("%", "")
         for kind, label, patterns in (
@@ -104,6 +114,6 @@ def _exactness(
             ("lived", f"latents of {name}", stored[:size]),
         ):
             truth, cue = noisy(patterns, NOISE, CUES, seed=size)
-            right = recovered(patterns, truth, cue, BETA, level=True)
-            count(f"{kind}.{key}", label, size, right, True)
+            said = recovered(patterns, truth, cue, BETA, level=True)
+            count(f"{kind}.{key}", label, size, said)
     return curves

@@ -27,6 +27,7 @@ from tests.tiny import REACH, ROOT
 FILLED = {
     "name": "part",
     "quantity": "fingertip",
+    "thing": "fingertip",
     "limit": 0.3,
     "points": [[0.2, 0.2], [-0.1, 0.3], [0.3, -0.2]],
     "id": "tests.environments:Slope-v0",

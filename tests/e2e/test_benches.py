@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from agent.cli import bench_learning, bench_planner, bench_practice, bench_risk
+from agent.cli import bench_learning, bench_memory, bench_planner, bench_practice, bench_risk
 from agent.cli.main import main
 from agent.evaluate.episodes import Outcome
 from agent.evaluate.planning import HORIZON, Problem
@@ -236,3 +236,35 @@ def test_bench_exploration(folder: Path) -> None:
         assert 0 < found[f"{policy}.coverage.0"]["value"] <= 1
         assert found[f"{policy}.error_12.2"]["value"] > 0
     assert found["transitions"]["value"] == 128 * 96
+
+
+def test_bench_memory(weights: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, less in (
+        ("SIZES", (100, 3_000)), ("PATTERNS", (50, 400)), ("WIDTHS", (16, 64)), ("CUES", 40),
+        ("QUERIES", 60), ("COMPARED", 50),
+    ):  # fmt: skip
+        monkeypatch.setattr(bench_memory, name, less)
+    words = [
+        "bench",
+        "memory",
+        REACH,
+        "--checkpoint",
+        weights,
+        "--json",
+        "m.json",
+        "--out",
+        "m.svg",
+    ]
+    assert main([str(w) for w in words]) == 0
+    found = figures(folder / "m.json")
+    for size in (100, 3_000):
+        assert found[f"all_ms.{size}"]["n"] == 50
+        assert found[f"index_ms.{size}"]["n"] == 60
+        assert found[f"index_cpu_ms.{size}"]["value"] > 0
+        assert 0.8 < found[f"recall.{size}"]["value"] <= 1
+    assert found["exact.signs64.noise10.400"]["value"] == 1
+    assert found["exact.signs64.noise40.400"]["value"] < 0.5
+    assert found["exact.signs16.noise30.400"]["value"] < found["exact.signs64.noise30.400"]["value"]
+    assert found["noise_left.signs64.noise10.50"]["value"] == pytest.approx(0, abs=1e-6)
+    assert found["exact.lived.noise30.400"]["n"] == 40
+    assert (folder / "m.svg").read_text().startswith("<svg")

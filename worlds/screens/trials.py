@@ -18,8 +18,8 @@ from worlds.screens.world import HALF_M, Screens
 from worlds.simulation import Array
 
 EVALUATION_SEEDS = 1_000_000
-AWAY_M = 2.4
-"""Least distance of an errand from the thing."""
+AWAY_M = 1.6
+"""Least distance of an errand from the booth in which the thing stands: 28 ticks at full speed."""
 TOLERANCE_M = 0.15
 HOLD_TICKS, HIDDEN_TICKS = 5, 50
 
@@ -27,17 +27,17 @@ HOLD_TICKS, HIDDEN_TICKS = 5, 50
 def tasks(seeds: Sequence[int]) -> Task:
     """Return where the errands of these episodes are, [B 2] in metres, far from the thing."""
     world = Screens(Screens.Config(), 1)
-    goals = [errand(seed, world.start(seed)[2:]) for seed in seeds]
+    goals = [errand(seed, world.booth(world.start(seed)[2:])) for seed in seeds]
     world.close()
     return Task(torch.tensor(np.stack(goals), dtype=torch.float32))
 
 
-def errand(seed: int, thing: Array) -> Array:
+def errand(seed: int, booth: tuple[Array, Array]) -> Array:
     """Return where the errand of an episode is, [2] (m), a function of its seed."""
     rng = np.random.default_rng((seed, 1))
     while True:
         goal = rng.uniform(-HALF_M, HALF_M, size=2)
-        if np.linalg.norm(goal - thing) >= AWAY_M:
+        if np.linalg.norm(goal - np.clip(goal, *booth)) >= AWAY_M:
             return goal
 
 

@@ -19,9 +19,9 @@ from worlds.simulation import Array, Simulation, load, sensor_columns
 
 MODEL = Path(__file__).with_name("model.xml")
 RATE_HZ = 10.0
-LIMIT_M_S = 0.5
+LIMIT_M_S = 0.4
 HALF_M = 1.9
-"""Things are drawn at |x|, |y| <= 1.9."""
+"""Whatever is drawn stands at |x|, |y| <= 1.9."""
 
 SENSORS = Layout(
     (Channel("position", 2, "m"), Channel("velocity", 2, "m/s"), Channel("thing", 2, "m"))
@@ -57,8 +57,9 @@ class Screens:
         self._screens = [
             np.array([self.model.geom(f"screen_{side}").pos[axis] for side in sides])
             for axis, sides in enumerate((("west", "east"), ("south", "north")))
-            if config.opaque
         ]
+        if not config.opaque:
+            self._screens = [np.zeros(0), np.zeros(0)]
         """Where screens stand that hide: in x, and in y (m)."""
 
     def reset(self, seeds: Sequence[int]) -> Observation:
@@ -90,6 +91,13 @@ class Screens:
             mine, its = (np.searchsorted(screens, place[..., axis]) for place in (here, there))
             found &= mine == its
         return found
+
+    def booth(self, place: Array) -> tuple[Array, Array]:
+        """Return the lower and the upper corner [2] (m) of the booth in which a place [2] lies."""
+        edges = [np.array([-HALF_M, *screens, HALF_M]) for screens in self._screens]
+        at = [np.searchsorted(e[1:-1], x) for e, x in zip(edges, place, strict=True)]
+        corners = [(e[i], e[i + 1]) for e, i in zip(edges, at, strict=True)]
+        return np.array([low for low, _ in corners]), np.array([high for _, high in corners])
 
     def start(self, seed: int) -> Array:
         """Return joint positions [4] of an episode's start, of its seed: of the puck, the thing."""
