@@ -44,6 +44,7 @@ from agent.record.files import write_whole
 from agent.record.log import Recorder
 from agent.report.panel import Panel, end_card
 from agent.train.course import course_of
+from agent.train.sleep import Night, sleep
 
 
 def main(options: argparse.Namespace) -> int:
@@ -51,6 +52,8 @@ def main(options: argparse.Namespace) -> int:
     found = configure(options)
     if found.config.run.reference and found.wants:
         referable(found)
+    if found.config.sleep is not None:
+        found.in_one_process("sleep", "leave `sleep` out")
     path = checkpoints(options, found)[0]
     mind, about = mind_of(found, path)
     seeds = found.config.run.seeds
@@ -74,6 +77,8 @@ def main(options: argparse.Namespace) -> int:
     finally:
         world.close()
     Console().print(end_card(card))
+    for night, lines in enumerate(card["nights"], start=1):
+        say("\n".join(f"night {night}: {line}" for line in lines))
     write_figures(options, found, seeds, _figures(card))
     if not mind.guardrails.verify() or mind.guardrails.seal != header["seal"]:
         raise SafetyError(
@@ -146,6 +151,7 @@ def _live(
     ticks_ms: list[float] = []
     late = 0
     unreached: list[dict[str, Any]] = []
+    nights: list[Night] = []
     believe = believing(mind.guardrails)
     with Recorder(folder, header, believe) as recorder, Panel(header) as panel:
         for episode, seed in enumerate(seeds):
@@ -166,6 +172,11 @@ def _live(
             if mind.site.goal.size and not part.reached.any():
                 unreached.append(pursuit.explain(seed))
             whole = part if whole is None else whole + part
+            rest, lived = found.config.sleep, episode + 1
+            if rest is not None and lived < len(seeds) and lived % rest.every == 0:
+                nights.append(sleep(mind, rest, lived))
+                for line in nights[-1].lines():
+                    recorder.event(f"after episode {episode}: {line}")
     assert whole is not None
     timing = {
         "unreached": unreached,
@@ -173,6 +184,7 @@ def _live(
         "tick_ms_p50": float(np.percentile(ticks_ms, 50)),
         "tick_ms_p99": float(np.percentile(ticks_ms, 99)),
         "audit": recorder.audited,
+        "nights": [night.lines() for night in nights],
     }
     return whole, timing
 

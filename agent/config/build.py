@@ -123,6 +123,8 @@ class Blueprint:
     def resolved(self) -> dict[str, Any]:
         """Return the config with every default written out: what a run's log carries."""
         whole = self.config.model_dump()
+        if self.config.sleep is None:
+            del whole["sleep"]
         whole |= {slot: chosen.resolved() for slot, chosen in self.singles.items()}
         if self.latent_variable is not None:
             named = {"latent_variable": self.latent_variable.resolved()}

@@ -11,6 +11,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from agent.config import yaml
 from agent.core.errors import InputError, nearest
+from agent.core.replay import STRETCH
 from agent.core.settings import Settings
 
 Part = dict[str, Any]
@@ -56,6 +57,21 @@ class EvalConfig(Settings):
     oracle_episodes: int = Field(default=50, ge=0)
 
 
+class SleepConfig(Settings):
+    """What an agent does between episodes of a life with what its memory holds, after each `every`.
+
+    Pieces of `ticks` ticks are replayed. `world_model`, `critic` and `actor` say who learns from
+    them; `memory`, whether what is redundant is forgotten afterwards.
+    """
+
+    every: int = Field(default=1, ge=1)
+    ticks: int = Field(default=8, ge=1, lt=STRETCH)
+    world_model: bool = True
+    critic: bool = True
+    actor: bool = True
+    memory: bool = True
+
+
 class VoeConfig(Settings):
     """What `voe` measures: `pairs` of clips per violation, of those named (none: all there are).
 
@@ -74,6 +90,7 @@ class AgentConfig(Settings):
 
     `goal` names the sensor that goals are about; without one, nothing is asked: the agent watches.
     With `shown`, goals are not told in numbers: the agent is shown what it would observe there.
+    Without `sleep` nothing happens between two episodes.
     """
 
     name: str = Field(min_length=1)
@@ -98,6 +115,7 @@ class AgentConfig(Settings):
     run: RunConfig
     eval: EvalConfig = EvalConfig()
     voe: VoeConfig = VoeConfig()
+    sleep: SleepConfig | None = None
 
 
 def load(path: Path, overrides: list[str] | None = None) -> AgentConfig:

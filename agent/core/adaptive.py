@@ -49,6 +49,14 @@ class AdaptiveMargins:
         self._pasts: deque[Mapping[str, Tensor]] = deque(maxlen=self._horizon + 1)
         self._acting = False
 
+    def widen(self, more: Tensor) -> None:
+        """Add at least `more` [R H] to the sealed margins from now on.
+
+        Raises ValueError as `Guardrails.widen` does.
+        """
+        self._guardrails.widen(torch.maximum(self._free, more))
+        self._free = torch.maximum(self._free, more)
+
     def see(self, latent: Tensor) -> None:
         """Take in the percept of a tick [B Z], compare, and put new margins into force."""
         if self._acting:

@@ -48,13 +48,15 @@ class Habit(CEM):
         `tolerated` is the share of the energy by which a proposal may fall behind, and below
         which a gain is none; after `patience` ticks without progress there is doubt (0: always).
         The latest `lessons` are kept; `steps` of `batch` of them follow an episode, at Adam's
-        `rate`. `fresh` forgets the skill that was loaded, to begin unpractised.
+        `rate`. `fresh` forgets the skill that was loaded, to begin unpractised. With `asleep` those
+        steps are left to `rehearse`, which a sleeping agent calls.
         """
 
         tolerated: float = Field(default=0.05, ge=0)
         patience: int = Field(default=4, ge=0)
         lasting: bool = False
         fresh: bool = False
+        asleep: bool = False
         lessons: int = Field(default=8192, ge=1)
         steps: int = Field(default=100, ge=0)
         batch: int = Field(default=256, ge=1)
@@ -78,11 +80,22 @@ class Habit(CEM):
         if not self.config.lasting:
             self._practice = None
         elif ticks > BRIEF and self._episode:
-            self._practised().learn(
-                *(torch.cat(column) for column in zip(*self._episode, strict=True))
-            )
-            self._practised().rehearse(self.config.steps)
+            self._take_lessons()
+            if not self.config.asleep:
+                self._practised().rehearse(self.config.steps)
         self._episode, self._doubt = [], None
+
+    def rehearse(self) -> dict[str, float]:
+        """Practise what was deliberated since the last time; return how many lessons there are."""
+        if self._episode and self._tick > BRIEF:
+            self._take_lessons()
+        self._practised().rehearse(self.config.steps)
+        return {"lessons": float(self._practised().count)}
+
+    @property
+    def skill(self) -> Policy:
+        """The policy of this life, as practised as it is."""
+        return self._practised().policy
 
     def forget(self) -> None:
         """Start a new life: nothing is practised but what the weights know."""
@@ -94,6 +107,11 @@ class Habit(CEM):
         """Return plans from latents [B Z], of the mode that each agent took to."""
         made = super().plan(latent, directive)
         return replace(made, mode=self._mode)
+
+    def _take_lessons(self) -> None:
+        """Lay the episode's lessons to those that are practised."""
+        self._practised().learn(*map(torch.cat, zip(*self._episode, strict=True)))
+        self._episode = []
 
     def _practised(self) -> Practice:
         """Return the skill of this life: at first a copy of the policy as it was loaded."""

@@ -89,16 +89,25 @@ class TDLambdaCritic(nn.Module):
             result[:, t] = later
         return result
 
+    @torch.no_grad()
+    def missed(self, latents: Tensor, energy: Tensor, ended: Tensor) -> float:
+        """Return the rms distance of what is anticipated from the targets of sequences."""
+        gap = self.anticipate(latents[:, :-1]) - self.targets(latents, energy, ended)
+        return float(gap.square().mean().sqrt())
+
     def fit(
-        self, latents: Tensor, energy: Tensor, ended: Tensor, seed: int = 0
+        self, latents: Tensor, energy: Tensor, ended: Tensor, seed: int = 0, anew: bool = True
     ) -> dict[str, float]:
         """Learn from sequences (see `targets`) and return the error and the share explained.
 
-        Targets are recomputed `rounds` times. Deterministic in the sequences and `seed`.
+        Targets are recomputed `rounds` times. Deterministic in the sequences and `seed`. What is
+        learned `anew` takes the size of energies from these sequences; else the size stays, and
+        with it what is anticipated of states that they do not show.
         """
         config = self.config
         flat = latents[:, :-1].reshape(-1, latents.shape[-1])
-        self.scale.copy_(energy.mean() / (1 - config.discount) + 1e-6)
+        if anew:
+            self.scale.copy_(energy.mean() / (1 - config.discount) + 1e-6)
         optimiser = torch.optim.Adam(self.parameters(), lr=config.rate)
         generator = torch.Generator().manual_seed(seed * MIX)
         goal = torch.zeros(len(flat))
