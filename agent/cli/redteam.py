@@ -43,6 +43,11 @@ def main(options: argparse.Namespace) -> int:
             f"redteam: expected a config, after one of {', '.join(PARTS)} if only one is wanted;"
             f" such as configs/reach.yaml"
         )
+    if options.out is not None and options.out.suffix == ".svg" and "frontier" not in parts:
+        raise InputError(
+            f"redteam: expected a page as --out for {parts[0]}, of which nothing is drawn, came"
+            f" {options.out}; name it {options.out.stem}.html, or attack with frontier"
+        )
     found = configure(options)
     if not found.guardrails:
         raise InputError(f"redteam: {found.config.name} has no guardrails; add some to attack")
@@ -57,8 +62,8 @@ def main(options: argparse.Namespace) -> int:
     written = {name: figure(*one) for name, one in told.items()}
     write_figures(options, found, [int(about["seed"])], written)
     if options.out is not None:
-        text = draw(written) if options.out.suffix == ".svg" else page(found.config.name, written)
-        write_whole(options.out, text)
+        drawing = options.out.suffix == ".svg"
+        write_whole(options.out, draw(written) if drawing else page(found.config.name, written))
     return 0
 
 
