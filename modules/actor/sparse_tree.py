@@ -40,8 +40,8 @@ class SparseTree(CEM):
 
         Places closer than the share `near` of a step's mean length count as one; at most `width` of
         a layer are followed. The best `routes` are handed on: remaining at the end of one counts
-        for `patience` steps. `spread` is the deviation of actions tried, in units of half the
-        actuator range.
+        for `patience` steps. `spread` is the deviation of the boldest actions tried, in
+        units of half the actuator range; the gentlest are a fifth of it.
         """
 
         branches: int = Field(default=16, ge=2)
@@ -105,7 +105,8 @@ class SparseTree(CEM):
         policy, count = self.policy, self.config.branches - 1
         generator = torch.Generator().manual_seed(self.site.seed * MIX + self._tick)
         noise = torch.randn(count, len(policy.rest), generator=generator)
-        moves = policy.rest + self.config.spread * self.extent * noise
+        share = torch.linspace(0.2, 1.0, count)[:, None]
+        moves = policy.rest + self.config.spread * share * self.extent * noise
         return torch.cat((policy.rest[None], moves.clamp(policy.low, policy.high)))
 
 
