@@ -45,6 +45,7 @@ BENCHES = {
     "practice": "configs/lab/practice.yaml",
     "preference": "configs/reach.yaml",
     "risk": "configs/lab/lead-risk.yaml",
+    "sleep": "configs/reach-sleeping.yaml world.gain_scale=0.5",
     "watching": "configs/lab/watching.yaml",
     "world": "",
 }

@@ -49,7 +49,8 @@ class Habit(CEM):
         which a gain is none; after `patience` ticks without progress there is doubt (0: always).
         The latest `lessons` are kept; `steps` of `batch` of them follow an episode, at Adam's
         `rate`. `fresh` forgets the skill that was loaded, to begin unpractised. With `asleep` those
-        steps are left to `rehearse`, which a sleeping agent calls.
+        steps are left to `rehearse`, which a sleeping agent calls, and what habit did well is a
+        lesson too: skill that is there already is not to be lost.
         """
 
         tolerated: float = Field(default=0.05, ge=0)
@@ -86,16 +87,19 @@ class Habit(CEM):
         self._episode, self._doubt = [], None
 
     def rehearse(self) -> dict[str, float]:
-        """Practise what was deliberated since the last time; return how many lessons there are."""
+        """Practise, unless proposals for the latest lessons get worse by it.
+
+        Returns how many `lessons` there are, and whether what was practised is `taken` over.
+        """
         if self._episode and self._tick > BRIEF:
             self._take_lessons()
-        self._practised().rehearse(self.config.steps)
-        return {"lessons": float(self._practised().count)}
+        taken = self._practised().judged(self.config.steps)
+        return {"lessons": float(self._practised().count), "taken": float(taken)}
 
     @property
-    def skill(self) -> Policy:
-        """The policy of this life, as practised as it is."""
-        return self._practised().policy
+    def practice(self) -> Practice:
+        """The skill of this life, as practised as it is, and its lessons."""
+        return self._practised()
 
     def forget(self) -> None:
         """Start a new life: nothing is practised but what the weights know."""
@@ -147,7 +151,8 @@ class Habit(CEM):
         energies = known.energy[:, 0], chosen.energy[:, 0]
         self._doubt.settle(asked, thinking, *energies, found.complete)
         self._mode = torch.where(thinking, int(Mode.DELIBERATE), int(Mode.REACTIVE))
-        good = asked & (thinking | behind) & (chosen.violation[:, 0] <= 0)
+        learned = torch.ones_like(asked) if config.asleep else thinking | behind
+        good = asked & learned & (chosen.violation[:, 0] <= 0)
         if config.lasting and bool(good.any()):
             self._episode.append((latent[good], goals[good], chosen.actions[good, 0]))
         return replace(found, tried=found.tried + pool.energy[rows].numel())

@@ -34,6 +34,11 @@ class Practice:
         self._optimiser = torch.optim.Adam(policy.parameters(), lr=rate)
         self._draw = torch.Generator().manual_seed(seed)
 
+    @property
+    def lessons(self) -> tuple[Tensor, ...]:
+        """What was learned from: latents [n Z], goals [n G], plans [n H A]; nothing at first."""
+        return self._rows or ()
+
     def learn(self, latents: Tensor, goals: Tensor, plans: Tensor) -> None:
         """Keep lessons: from `latents` [n Z] towards `goals` [n G], `plans` [n H A]."""
         plans = stretch(plans, self.policy.horizon, self.policy.rest)
@@ -43,20 +48,45 @@ class Practice:
         self._rows = tuple(column[-self._capacity :] for column in columns)
         self.count = len(self._rows[0])
 
+    @torch.no_grad()
+    def missed(self, since: int = 0) -> float:
+        """Return the mean loss on lessons, from number `since` on."""
+        assert self._rows is not None, "no lessons yet"
+        return float(self._loss(*(column[since:] for column in self._rows)))
+
+    def judged(self, steps: int) -> bool:
+        """Rehearse on all but the latest quarter of lessons; take it back unless that gained by it.
+
+        Returns whether it stays. Of fewer than four lessons nothing is learned.
+        """
+        known = self.count * 3 // 4
+        if known < 1 or known == self.count:
+            return False
+        before = {name: value.clone() for name, value in self.policy.state_dict().items()}
+        was = self.missed(known)
+        self.rehearse(steps, known)
+        if self.missed(known) < was:
+            return True
+        self.policy.load_state_dict(before)
+        self._optimiser.state.clear()
+        return False
+
     @torch.enable_grad()
-    def rehearse(self, steps: int) -> None:
-        """Take `steps` steps towards the lessons; take them back if they end in no numbers."""
+    def rehearse(self, steps: int, known: int | None = None) -> None:
+        """Take `steps` steps towards the lessons; take them back if they end in no numbers.
+
+        Of `known` the first so many lessons are looked at, else all.
+        """
         if self._rows is None:
             return
-        policy, (latents, goals, plans) = self.policy, self._rows
+        policy, count = self.policy, known or self.count
         before = {name: value.clone() for name, value in policy.state_dict().items()}
-        half = (policy.high - policy.low) / 2
         policy.requires_grad_(True)
         for _ in range(steps):
-            some = torch.randint(self.count, (self._batch,), generator=self._draw)
-            gap = (policy(latents[some], goals[some]) - plans[some]) / half
+            some = torch.randint(count, (self._batch,), generator=self._draw)
             self._optimiser.zero_grad(set_to_none=True)
-            F.huber_loss(gap, torch.zeros_like(gap)).backward()  # type: ignore[no-untyped-call]
+            loss = self._loss(*(column[some] for column in self._rows))
+            loss.backward()  # type: ignore[no-untyped-call]
             torch.nn.utils.clip_grad_norm_(policy.parameters(), CLIP)
             self._optimiser.step()
         policy.requires_grad_(False)
@@ -64,3 +94,9 @@ class Practice:
             LOG.warning("actor: what was practised was not finite; the last good policy stays")
             policy.load_state_dict(before)
             self._optimiser.state.clear()
+
+    def _loss(self, latents: Tensor, goals: Tensor, plans: Tensor) -> Tensor:
+        """Return how far proposals are from plans, in half the range of commands."""
+        policy = self.policy
+        gap = (policy(latents, goals) - plans) / ((policy.high - policy.low) / 2)
+        return F.huber_loss(gap, torch.zeros_like(gap))
