@@ -88,6 +88,8 @@ bench: $(READY)  ## measure what docs/results/ holds (hours; every line stands a
 	  --json docs/results/continual-gain.json --out docs/results/continual-gain.svg
 	$(BIN)/python run_agent.py bench continual configs/reach-adapting.yaml world.mass_scale=2.0 --lives 2 --episodes 12 \
 	  --json docs/results/continual-mass.json --out docs/results/continual-mass.svg
+	for change in gain_scale=0.5 mass_scale=2.0; do $(BIN)/python run_agent.py bench sleep configs/reach-sleeping.yaml \
+	  world.$$change --episodes 5 --json docs/results/sleep-$${change%%_*}.json --out docs/results/sleep-$${change%%_*}.svg || exit 1; done
 	$(BIN)/python run_agent.py redteam configs/reach.yaml --episodes 70 --json docs/results/redteam-reach.json \
 	  --out docs/results/redteam-reach.svg
 	for name in lead stand; do $(BIN)/python run_agent.py redteam exploitation configs/$$name.yaml --episodes 70 \
