@@ -38,6 +38,7 @@ BENCHES = {
     "known": "configs/reach.yaml",
     "learning": "configs/reach.yaml",
     "memory": "configs/reach.yaml",
+    "modes": "configs/lab/adaptive.yaml",
     "objectives": "configs/lab/reach.yaml",
     "pareto": "configs/reach.yaml",
     "pixels": "configs/reach-pixels.yaml",
