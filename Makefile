@@ -31,7 +31,7 @@ $(READY): requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
 	touch $(READY)
 
-train-all: $(READY)  ## train the shipped checkpoints again (twelve trainings, up to 15 minutes each)
+train-all: $(READY)  ## train the shipped checkpoints again (thirteen trainings, up to 15 minutes each)
 	for seed in 0 1 2; do $(BIN)/python run_agent.py train configs/reach.yaml --seed $$seed \
 	  --json docs/results/train-reach-seed$$seed.json || exit 1; done
 	$(BIN)/python run_agent.py train configs/reach-filter.yaml --json docs/results/train-reach-filter-seed0.json
@@ -39,6 +39,8 @@ train-all: $(READY)  ## train the shipped checkpoints again (twelve trainings, u
 	  --json docs/results/train-reach-pixels-seed$$seed.json || exit 1; done
 	$(BIN)/python run_agent.py train configs/lead.yaml --json docs/results/train-lead-seed0.json
 	$(BIN)/python run_agent.py train configs/stand.yaml --fresh --json docs/results/train-stand-seed0.json
+	$(BIN)/python run_agent.py train configs/lab/permanence.yaml world.opaque=false --fresh \
+	  --json docs/results/train-permanence-seed0.json
 	for seed in 0 1 2; do $(BIN)/python run_agent.py train configs/toys.yaml --seed $$seed \
 	  --json docs/results/train-toys-seed$$seed.json || exit 1; done
 
@@ -69,6 +71,10 @@ bench: $(READY)  ## measure what docs/results/ holds (hours; every line stands a
 	$(BIN)/python run_agent.py bench world --json docs/results/bench-world.json
 	$(BIN)/python run_agent.py train docs/examples/arm.yaml --fresh --json docs/results/train-arm-seed0.json
 	$(BIN)/python run_agent.py eval docs/examples/arm.yaml --episodes 100 --json docs/results/eval-arm.json
+	$(BIN)/python run_agent.py bench memory configs/reach.yaml --json docs/results/memory.json --out docs/results/memory.svg
+	$(BIN)/python run_agent.py eval configs/lab/permanence.yaml --episodes 100 --json docs/results/eval-permanence.json
+	$(BIN)/python run_agent.py eval configs/lab/permanence.yaml --episodes 100 memory.use=episodic --json docs/results/eval-permanence-forgetful.json
+	$(BIN)/python run_agent.py eval configs/lab/permanence.yaml --episodes 100 perception.use=filter --json docs/results/eval-permanence-filter.json
 	$(BIN)/python run_agent.py bench foresight configs/reach.yaml --json docs/results/foresight.json \
 	  --out docs/results/foresight.svg
 	$(BIN)/python run_agent.py eval configs/lead.yaml --episodes 100 eval.oracle_episodes=8 --json docs/results/eval-lead.json
