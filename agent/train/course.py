@@ -247,11 +247,12 @@ def directives(mind: Mind) -> Callable[[Tensor], Directive]:
 
 
 def fresh_plans(mind: Mind) -> Callable[[Tensor, Directive], Plan]:
-    """Return a planner without a warm start from call to call."""
+    """Return a planner without a warm start from call to call; of a hierarchy, the lowest."""
+    actor = getattr(mind.actor, "lowest", mind.actor)
 
     def plan(latent: Tensor, directive: Directive) -> Plan:
-        mind.actor.reset(len(latent))
-        made: Plan = mind.actor.plan(latent, directive)
+        actor.reset(len(latent))
+        made: Plan = actor.plan(latent, directive)
         return made
 
     return plan

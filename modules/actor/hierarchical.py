@@ -77,13 +77,18 @@ class Hierarchical(nn.Module):
         return (site, *(above.site for above in site.above))
 
     @property
+    def lowest(self) -> Any:
+        """The planner of the lowest level, which goes for the goal itself if asked alone."""
+        return self.planners[0]
+
+    @property
     def policy(self) -> Any:
         """The Mode-1 network of the lowest level."""
-        return self.planners[0].policy
+        return self.lowest.policy
 
     def ports(self) -> Ports:
         """Insist on what the lowest level's planner does."""
-        found: Ports = self.planners[0].ports()
+        found: Ports = self.lowest.ports()
         return found
 
     def reset(self, batch: int) -> None:
@@ -107,7 +112,7 @@ class Hierarchical(nn.Module):
             standing = self._stand(index, codes[index], directive, wanted, above)
             wanted, above = self._wanted(index, standing, wanted), standing.plan
         asked = replace(directive, foreseen=wanted) if codes else directive
-        made: Plan = self.planners[0].plan(latent, asked)
+        made: Plan = self.lowest.plan(latent, asked)
         return replace(made, above=above)
 
     def _stand(
