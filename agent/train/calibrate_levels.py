@@ -27,9 +27,9 @@ def strayed(
     """Return, for every level above, by how much guardrails' values exceeded what it foresaw.
 
     From every start a hierarchy plans towards one of `goals`, and every level follows its plan to
-    the end without planning anew; the body does what the lowest plans at every tick. What a step of
-    a level is held against is the worst that sensors showed during it: [n R H], R being those
-    guardrails that are ever realised.
+    the end without planning anew; the body does what the lowest plans at every tick. What a level
+    foresees of the end of each of its steps is held against what sensors showed then, [n R H], R
+    being those guardrails that are ever realised; what happens meanwhile is for those below.
     """
     assert seeds.stop <= TRAINING_SEEDS, "training must not use evaluation seeds"
     rails, actor = [r for r in mind.rails if realised(r)], mind.actor
@@ -60,8 +60,7 @@ def strayed(
                       shown[:, 0], rails),
         )  # fmt: skip
         for index, tier in enumerate(mind.tiers):
-            steps = came.view(*came.shape[:2], -1, tier.level.ticks).amax(dim=3)
-            steps = steps[:, :, : tier.level.horizon]
+            steps = came[:, :, tier.level.ticks - 1 :: tier.level.ticks][:, :, : tier.level.horizon]
             found[index].append(steps - above[index])
     actor.commit(0)
     return [torch.cat(parts) for parts in found]
