@@ -69,8 +69,6 @@ bench: $(READY)  ## measure what docs/results/ holds (hours; every line stands a
 	$(BIN)/python run_agent.py bench anytime configs/reach.yaml configurator.budget_ms=20 --json docs/results/anytime.json
 	$(BIN)/python run_agent.py bench tick --json docs/results/bench-tick.json
 	$(BIN)/python run_agent.py bench world --json docs/results/bench-world.json
-	$(BIN)/python run_agent.py train docs/examples/arm.yaml --fresh --json docs/results/train-arm-seed0.json
-	$(BIN)/python run_agent.py eval docs/examples/arm.yaml --episodes 100 --json docs/results/eval-arm.json
 	$(BIN)/python run_agent.py bench memory configs/reach.yaml --json docs/results/memory.json --out docs/results/memory.svg
 	$(BIN)/python run_agent.py eval configs/lab/permanence.yaml --episodes 100 --json docs/results/eval-permanence.json
 	$(BIN)/python run_agent.py eval configs/lab/permanence.yaml --episodes 100 memory.use=episodic --json docs/results/eval-permanence-forgetful.json

@@ -19,7 +19,7 @@ from agent.core.errors import InputError, nearest
 from agent.evaluate.statistics import median
 from worlds.pace import CONTESTANTS, Pace, closed_loop, commands
 
-BATCH, ROUNDS = 64, 11
+BATCH, ROUNDS = 256, 9
 MOST_TICKS, BLOCK_S = 200, 0.1
 """A block is as many ticks as take about so long, at most that many."""
 BODIES = {"walker2d": "walker2d_v5.xml", "humanoid": "humanoid.xml"}
@@ -89,8 +89,8 @@ def _measured(part: dict[str, Any], rounds: int) -> dict[tuple[str, str], Figure
 
 def _block(pace: Pace) -> int:
     """Return how many ticks make a block; the first call warms up."""
-    pace(2)
-    return int(np.clip(BLOCK_S / (pace(4) / 4), 4, MOST_TICKS))
+    pace(1)
+    return int(np.clip(BLOCK_S / (pace(2) / 2), 2, MOST_TICKS))
 
 
 def take_turns(runners: dict[str, Pace], ticks: int, rounds: int) -> dict[str, np.ndarray]:

@@ -38,6 +38,18 @@ def there(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(home)
 
 
+def test_the_table_of_paces_is_what_was_measured() -> None:
+    found = json.loads((ROOT / "docs" / "results" / "bench-world.json").read_text())["figures"]
+    table = GUIDE[GUIDE.index("<!-- pace -->") : GUIDE.index("<!-- /pace -->")].splitlines()[3:]
+    assert len(table) == sum(name.startswith("rollout_ratio.") for name in found)
+    for line in table:
+        world, rate, *ratios = (cell.strip(" `") for cell in line.strip("|").split("|"))
+        assert rate == f"{found[f'steps_per_s.{world}']['value']:,.0f}"
+        for name, text in zip(("rollout", "gymnasium", "dm_control"), ratios, strict=True):
+            f = found[f"{name}_ratio.{world}"]
+            assert text == f"{f['value']:.2f} [{f['low']:.2f}, {f['high']:.2f}]"
+
+
 def test_the_body_is_listed(capsys: pytest.CaptureFixture[str]) -> None:
     assert "python run_agent.py list mjcf:docs/examples/arm.xml" in GUIDE
     assert main(["list", "mjcf:docs/examples/arm.xml"]) == 0
