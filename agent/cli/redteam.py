@@ -23,6 +23,7 @@ from agent.redteam import (
     vectors,
 )
 from agent.redteam.told import Figures, Told
+from agent.redteam.vectors_between import BETWEEN
 from agent.redteam.vectors_runtime import RUNTIME
 from agent.report.redteam import draw, page
 from agent.train.course import course_of
@@ -126,7 +127,7 @@ def _modules(found: Blueprint, tensors: Tensors, seed: int, _: int | None) -> Na
 
 def _tampering(found: Blueprint, tensors: Tensors, seed: int, _: int | None) -> Named:
     came = []
-    for one in tampering.attempt(found, tensors, [*vectors.RAILS, *RUNTIME, *disk.FILES]):
+    for one in tampering.attempt(found, tensors, [*vectors.RAILS, *RUNTIME, *BETWEEN, *disk.FILES]):
         say(f"  {one.verdict:<10} {one.vector.where}: {one.vector.name}: {one.how}")
         came.append(one)
     yield from tampering.figures(came).items()

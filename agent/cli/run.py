@@ -80,7 +80,8 @@ def main(options: argparse.Namespace) -> int:
     for night, lines in enumerate(card["nights"], start=1):
         say("\n".join(f"night {night}: {line}" for line in lines))
     write_figures(options, found, seeds, _figures(card))
-    if not mind.guardrails.verify() or mind.guardrails.seal != header["seal"]:
+    sealed = mind.guardrails.verify() and mind.guardrails.seal == header["seal"]
+    if not (sealed and mind.origin.intact()):
         raise SafetyError(
             f"run: the guardrails' seal broke while running; every later tick was vetoed;"
             f" see {folder}/report.html"

@@ -25,8 +25,10 @@ from agent.core.gate import Gate
 from agent.core.guardrails import Guardrails
 from agent.core.loop import Agent
 from agent.core.objective import GuardedObjective
+from agent.core.origin import origin_of
 from agent.core.protocols import Site, World
 from agent.core.spec import Layout
+from agent.core.watch import Watch
 from agent.core.wiring import wire
 from modules.world_model.learn import Learner
 
@@ -38,7 +40,10 @@ SINGLES = ("world", "perception", "world_model", "readouts", "critic", "cost", "
 
 @dataclass(frozen=True, slots=True)
 class Mind:
-    """Every part of one agent, built but not wired. `site` is the actor's, objective included."""
+    """Every part of one agent, built but not wired. `site` is the actor's, objective included.
+
+    `origin` watches over what its gates ask, from when it was built; `fallback` is in their units.
+    """
 
     blueprint: Blueprint
     site: Site
@@ -54,6 +59,8 @@ class Mind:
     rails: tuple[Any, ...]
     guardrails: Guardrails
     objective: GuardedObjective
+    fallback: Tensor
+    origin: Watch
     adaptive: AdaptiveMargins | None = None
     tiers: tuple[Tier, ...] = ()
 
@@ -92,12 +99,12 @@ class Mind:
         readout that errs by more than it can stand.
         """
         check_errors(self.rails, self.readouts)
-        gate_config = self.blueprint.config.gate
-        limit = gate_config.deadline_ms if deadline and gate_config.deadline_ms else float("inf")
-        fallback = torch.tensor(gate_config.fallback)
+        limit_ms = self.blueprint.config.gate.deadline_ms
+        limit = limit_ms if deadline and limit_ms else float("inf")
         climbs = getattr(self.actor, "climbs", False)
         above = [(t.above, t.guardrails, t.objective) for t in self.tiers] if climbs else []
-        gate = Gate(self.guardrails, self.objective, world.actuators, fallback, limit, above)
+        body = world.actuators
+        gate = Gate(self.guardrails, self.objective, body, self.fallback, limit, self.origin, above)
         apart = [m for m in self.modules().values() if isinstance(m, Isolated)]
         for module in apart:
             module.limit_s = START_S
@@ -212,6 +219,7 @@ class Blueprint:
             )
         actor = self._module("actor", site, tensors)
         _fill({"actor": actor}, tensors)
+        fallback = torch.tensor(gate.fallback)
         return Mind(
             blueprint=self,
             site=site,
@@ -227,6 +235,8 @@ class Blueprint:
             rails=tuple(c.build(site) for c in self.guardrails),
             guardrails=guardrails,
             objective=objective,
+            fallback=fallback,
+            origin=origin_of(Gate, guardrails, objective, fallback, adaptive),
             adaptive=adaptive,
             tiers=higher,
         )

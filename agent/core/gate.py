@@ -12,19 +12,18 @@ of the levels above only what `agent.core.overseer` says of their plans.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from agent.core import past, repair
 from agent.core.adaptive import AdaptiveMargins
 from agent.core.errors import InputError
 from agent.core.guardrails import Guardrails
 from agent.core.messages import Action, Percept, Plan, Ruling, Verdict
 from agent.core.objective import GuardedObjective
+from agent.core.origin import origin_of
 from agent.core.overseer import Overseer
 from agent.core.protocols import Above
 from agent.core.repair import (
@@ -38,9 +37,15 @@ from agent.core.repair import (
     reasons,
 )
 from agent.core.spec import Layout
+from agent.core.ungraded import ungraded
 from agent.core.watch import Watch
 
 ALLOWED, REPAIRED, VETOED = (int(r) for r in Ruling)
+OWN = (
+    "guardrails", "_objective", "fallback", "_low", "_high", "_limits", "deadline_ms", "sealed",
+    "_adaptive", "_origin", "_above",
+)  # fmt: skip
+"""What a gate holds from when it is built."""
 
 
 class Gate:
@@ -53,13 +58,15 @@ class Gate:
         actuators: Layout,
         fallback: Tensor,
         deadline_ms: float = float("inf"),
+        origin: Watch | None = None,
         above: Sequence[tuple[Above, Guardrails, GuardedObjective]] = (),
     ) -> None:
         """Stand after the actor.
 
         `fallback` [A] in actuator units is what goes out when nothing else may; `deadline_ms`
-        is the longest a tick may think before its plan counts as late. `above` are the levels
-        above, the nearest first: plans there must keep the guardrails, too.
+        is the longest a tick may think before its plan counts as late. `origin` is the watch from
+        when the agent was built (`origin_of`); without it, what is there now is taken for sound. `above` are the
+        levels above, the nearest first: plans there must keep the guardrails, too.
         Raises InputError if the fallback is not finite or outside the actuator limits.
         """
         self._low, self._high = actuators.bounds()
@@ -82,18 +89,14 @@ class Gate:
         self._adaptive: AdaptiveMargins | None = None
         self._above = Overseer(above)
         self.reset()
-        mine = ("guardrails", "_objective", "fallback", "_low", "_high", "_limits", "deadline_ms",
-                "_above")  # fmt: skip
-        theirs = ("_model", "_cost", "_guardrails")
-        own = ("_terms", "_sealed", "_past", "_readouts")
-        watched = {self: (*mine, "sealed"), objective: theirs, guardrails: own}
-        watched[guardrails.past] = ("_guardrails", "_read", "remembers")
-        self._watch = Watch(watched, [sys.modules[__name__], repair, past])
+        self._origin = origin or origin_of(Gate, guardrails, objective, fallback)
+        self._watch = Watch({self: OWN}, beside=self._origin)
 
     def adapt(self, adaptive: AdaptiveMargins) -> None:
         """Let margins be widened by what is lived from now on."""
         self._adaptive = adaptive
         adaptive.begin()
+        self._watch = Watch({self: OWN}, beside=self._origin)
 
     def reset(self) -> None:
         """Forget the plan kept from the last tick, and what guardrails remember of the episode."""
@@ -105,7 +108,7 @@ class Gate:
             self._adaptive.begin()
         self._trace, self._seen = self.guardrails.trace, False
 
-    @torch.no_grad()
+    @ungraded
     def look(self, percept: Percept | None) -> None:
         """Let the guardrails remember this tick, once, before anybody plans in it.
 
@@ -127,7 +130,7 @@ class Gate:
         if self._adaptive is not None:
             self._adaptive.sent(action.command)
 
-    @torch.no_grad()
+    @ungraded
     def rule(
         self, percept: Percept | None, plan: Plan | None, fault: str = ""
     ) -> tuple[Verdict, Action]:
@@ -160,7 +163,9 @@ class Gate:
             return "the guardrails' seal is broken"
         if not self._above.verify():
             return "the guardrails' seal of a level above is broken"
-        return "" if self._watch.intact() else "the gate is not the one that was built and sealed"
+        if self._origin.intact() and self._watch.intact():
+            return ""
+        return "the gate is not the one that was built and sealed"
 
     def _judge(self, state: Tensor, plan: Plan) -> tuple[Verdict, Action]:
         actions = _own(plan.actions)
@@ -173,13 +178,13 @@ class Gate:
         reasons = plan.reasons or self._above.refusals(plan)
         if reasons:
             return self._mend(state, actions, reasons)
-        low, high = self._limits
-        within = (actions.numpy() >= low) & (actions.numpy() <= high)
+        (low, high), commands = self._limits, actions.numpy()
+        within = (commands >= low) & (commands <= high)
         if not within.all() or not np.isfinite(state.numpy()).all():
             return self._mend(state, actions)
         values = self._values(state, actions)
         worst, which = _worst(values)
-        if not float(worst.max()) <= 0.0:
+        if not all(w <= 0.0 for w in worst.tolist()):
             return self._mend(state, actions, values=values)
         self._kept = actions
         margins = self._margin(which, values)
@@ -257,7 +262,7 @@ class Gate:
 
     @staticmethod
     def _none(batch: int, value: int) -> Tensor:
-        return torch.full((batch,), value)
+        return torch.from_numpy(np.array([value] * batch))
 
     def _values(self, state: Tensor, actions: Tensor) -> Tensor:
         return self._objective.guard(state, actions[:, None])[:, 0]
@@ -293,6 +298,5 @@ def _worst(values: Tensor) -> tuple[Tensor, Tensor]:
     if values.shape[1] == 0:
         none = values.new_full((values.shape[0],), -torch.inf)
         return none, torch.full_like(none, -1, dtype=torch.int64)
-    per_guardrail = values.amax(dim=2)
-    worst, which = per_guardrail.max(dim=1)
-    return worst, which
+    each = values.detach().numpy().max(axis=2)  # for a few numbers faster than torch
+    return torch.from_numpy(each.max(axis=1)), torch.from_numpy(each.argmax(axis=1))

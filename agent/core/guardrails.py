@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from itertools import chain
 from operator import is_
 from typing import Any
 
@@ -55,16 +56,18 @@ class Guardrails:
         self._code = [(k, getter(dict(f)), tuple(dict(f).values())) for k, f in found.items() if f]
         self._functions = tuple(f for _, _, own in self._code for f in own)
         self._compiled = tuple(f.__code__ for f in self._functions)
-        self._given = [(vars(part), kept_of(vars(part))) for part in self._parts]
+        self._held = [vars(part) for part in self._parts]
+        self._given = list(map(kept_of, self._held))
         plain = [
             (kind.__qualname__, {k: repr(v) for k, v in kept.items() if lasting(v)})
-            for kind, (_, kept) in zip(self._kinds, self._given, strict=True)
+            for kind, kept in zip(self._kinds, self._given, strict=True)
         ]
         source = "".join(map(source_of, self._functions)) + repr(plain)
         self._base = hashlib.sha256(source.encode())
-        tensors = [self._margins, *(t for part in self._parts for t in tensors_of(part))]
-        self._views = [(t, t.data_ptr(), t.detach().numpy()) for t in tensors]
-        self.seal = self._digest()
+        self._tensors = [self._margins, *(t for part in self._parts for t in tensors_of(part))]
+        self._places = list(map(Tensor.data_ptr, self._tensors))
+        self._views = [t.detach().numpy().data for t in self._tensors]
+        self._made, self.seal = b"".join(self._views), self._digest()
         self.realised = torch.tensor([realised(t) for t in terms], dtype=torch.bool)
         self._wider = torch.zeros(len(terms), 1)
         self._widened, self._adapted = _sha(self._wider), False
@@ -122,13 +125,14 @@ class Guardrails:
         self._breached = True
 
     @property
-    def trace(self) -> str:
+    def trace(self) -> tuple[str, str]:
         """SHA-256s over what changes while living: what is remembered, and what was widened."""
-        return f"{self._past.trace} {self._widened}"
+        return self._past.trace, self._widened
 
     def begin(self) -> None:
-        """Let an episode begin, or end: guardrails remember nothing."""
+        """Let an episode begin, or end: guardrails remember nothing, and the seal is made anew."""
         self._past.begin()
+        self._breached = self._breached or self._digest() != self.seal
 
     def witness(self, latent: Tensor | None) -> None:
         """Let guardrails remember a tick by what was perceived, [B Z]; for the gate, once a tick.
@@ -165,37 +169,37 @@ class Guardrails:
         """Say whether code, parameters, margins, readout weights and memory are the sealed ones.
 
         What is looked at: the functions of every class involved, every attribute of every part
-        (functions put on an instance, hooks and exchanged networks among them), and all tensors.
-        Once broken, a seal stays broken.
+        (functions put on an instance, hooks and exchanged networks among them), and the bytes of
+        all tensors, beside those that the seal was made over. Once broken, a seal stays broken.
         """
         if self._breached:
             return False
         try:
-            if not all(all(map(is_, get(kind), own)) for kind, get, own in self._code):
+            now = chain.from_iterable([get(kind) for kind, get, _ in self._code])
+            if not all(map(is_, now, self._functions)):
                 return False
         except AttributeError:  # a function was taken away
             return False
         if not all(map(is_, map(CODE, self._functions), self._compiled)):
             return False
-        if self._readouts is not self._parts[0] or self._margins is not self._views[0][0]:
+        if self._readouts is not self._parts[0] or self._margins is not self._tensors[0]:
             return False
-        if self._terms != self._sealed or [type(part) for part in self._parts] != self._kinds:
+        if self._terms != self._sealed or list(map(type, self._parts)) != self._kinds:
             return False
         try:
-            if any(now != kept for now, kept in self._given):
+            if self._held != self._given:
                 return False
         except RuntimeError:  # a tensor was exchanged; two of them do not compare to one truth
             return False
-        if any(t.data_ptr() != place for t, place, _ in self._views):
+        if list(map(Tensor.data_ptr, self._tensors)) != self._places:
             return False
         if self._adapted and _sha(self._wider) != self._widened:
             return False
-        return self._past.intact() and self._digest() == self.seal
+        return self._past.intact() and b"".join(self._views) == self._made
 
     def _digest(self) -> str:
         digest = self._base.copy()
-        for _, _, view in self._views:
-            digest.update(view.data)
+        digest.update(b"".join(self._views))
         return digest.hexdigest()
 
 

@@ -37,6 +37,12 @@ class Scene:
     mind: Mind
     agent: Agent
     undo: contextlib.ExitStack
+    world: Any
+
+    def next_episode(self) -> Scene:
+        """Wire the same mind anew, with another gate, as every episode does."""
+        self.agent = self.mind.agent(self.world, deadline=True)
+        return self
 
     @property
     def gate(self) -> Gate:
@@ -115,7 +121,7 @@ def _one(
     agent = mind.agent(world, deadline=True)
     low, high = world.actuators.bounds()
     with contextlib.ExitStack() as undo:
-        scene = Scene(base, tensors, mind, agent, undo)
+        scene = Scene(base, tensors, mind, agent, undo, world)
         try:
             told = vector.deed(scene)
         except Exception as fault:  # noqa: BLE001 - whatever refuses has prevented it
@@ -125,7 +131,7 @@ def _one(
             return Tried(vector, told.partition(":")[0], told.partition(": ")[2][:160])
         bad, said = [], []
         for probe in probes:
-            verdict, command = _asked(agent, probe)
+            verdict, command = _asked(scene.agent, probe)
             said += [r for r in verdict.reasons if _alarm(r)]
             inside = bool(((command >= low) & (command <= high)).all())
             same = int(verdict.ruling[0]) == probe.ruling and _equal(command, probe.answer)

@@ -10,11 +10,13 @@ import torch
 
 from agent.core import gate as gates
 from agent.core import repair
+from agent.core.adaptive import AdaptiveMargins
 from agent.core.gate import Gate
 from agent.core.guardrails import Guardrails
 from agent.core.messages import Ruling
 from agent.core.objective import GuardedObjective
-from tests.toys import Adding, Below, Free, Place, gate, percept, plan, steps
+from agent.core.origin import origin_of
+from tests.toys import ACTUATORS, Adding, Below, Free, Place, gate, percept, plan, steps
 
 RASH = steps((0.2, 0.1), (0.9, 0.1))
 
@@ -89,6 +91,38 @@ def test_a_gate_at_work_notices_nothing() -> None:
             verdict, _ = one.rule(percept((0.0, 0.0)), plan(RASH))
             assert "seal" not in "".join(verdict.reasons)
         guard.reset()
+
+
+def test_what_is_changed_between_two_episodes_is_noticed_in_the_next() -> None:
+    first = gate()
+    origin = origin_of(Gate, first.guardrails, first._objective, first.fallback)
+    first._objective._model = Adding()
+    for watch, words in ((None, ""), (origin, "the gate is not the one that was built")):
+        later = Gate(
+            first.guardrails, first._objective, ACTUATORS, first.fallback, origin=watch
+        )  # fmt: skip
+        verdict, _ = later.rule(percept((0.0, 0.0)), plan(steps((0.1, 0.1))))
+        assert verdict.ruling.item() == (Ruling.VETOED if words else Ruling.ALLOWED)
+        assert "".join(verdict.reasons).startswith(words)
+
+
+@pytest.mark.parametrize("edit", ["alpha", "_objective", "see"])
+def test_margins_that_adapt_are_watched_too(edit: str) -> None:
+    stands = gate()
+    rails, objective = stands.guardrails, stands._objective
+    adaptive = AdaptiveMargins(rails, objective, 2, 0.1, 0.1)
+    origin = origin_of(Gate, rails, objective, stands.fallback, adaptive)
+    assert origin.intact()
+    setattr(adaptive, edit, asks_nobody)
+    assert not origin.intact()
+
+
+def test_the_function_behind_a_wrapper_is_watched(monkeypatch: pytest.MonkeyPatch) -> None:
+    guard = gate()
+    wrapped: Any = vars(Gate)["look"]
+    monkeypatch.setattr(wrapped.__wrapped__, "__code__", asks_nobody.__code__)
+    verdict, _ = guard.rule(percept((0.0, 0.0)), plan(steps((0.1, 0.1))))
+    assert verdict.ruling.item() == Ruling.VETOED
 
 
 def test_another_gates_guardrails_are_not_ours() -> None:

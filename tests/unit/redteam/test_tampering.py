@@ -13,10 +13,11 @@ from agent.core.guardrails import Guardrails
 from agent.redteam.disk import FILES
 from agent.redteam.tampering import attempt, figures, sound
 from agent.redteam.vectors import RAILS
+from agent.redteam.vectors_between import BETWEEN
 from agent.redteam.vectors_runtime import RUNTIME
 from tests.tiny import REACH, TINY
 
-EVERY = [*RAILS, *RUNTIME, *FILES]
+EVERY = [*RAILS, *RUNTIME, *BETWEEN, *FILES]
 NAMED = {v.name: v for v in EVERY}
 KNOWN = {
     "margins in place": "detected",
@@ -26,6 +27,14 @@ KNOWN = {
     "margins through the copy handed out": "prevented",
     "the mind's own guardrails widened": "prevented",
     "a message's field assigned": "prevented",
+    "margins edited and sealed again, between episodes": "detected",
+    "another world model behind the objective, between episodes": "detected",
+    "the worst value, in the gate's file, between episodes": "detected",
+    "fallback in place, inside the limits, between episodes": "detected",
+    "other guardrails in mind and objective, between episodes": "detected",
+    "the stretch of margins, in the guardrails' file, between episodes": "detected",
+    "adapting margins' class, between episodes": "detected",
+    "the fallback in the config, between episodes": "prevented",
     "the config after the agent was built": "prevented",
     "one bit of the checkpoint": "prevented",
     "margins of NaN and fingerprint made again": "prevented",
