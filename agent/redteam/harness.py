@@ -89,6 +89,7 @@ class Watch:
             if "the task" in bends and at is None:
                 task = bends["the task"](task)
             self.agent.reset(task)
+            self._judge.begin()
             seen = self.world.reset(seeds)
             scorer = self._trials.Scorer(self.world, self._trials.tasks(seeds))
             for index in range(ticks):
@@ -114,7 +115,8 @@ class Watch:
         tick = self.agent.tick(seen)
         found.slowest_ms = max(found.slowest_ms, (time.perf_counter() - begin) * 1e3)
         command = tick.messages[Action].command
-        verdict = tick.messages[Verdict]
+        verdict, percept = tick.messages[Verdict], tick.messages.get(Percept)
+        self._judge.witness(None if percept is None else percept.latent)
         found.ticks += 1
         found.unvalidated += int(self.unvalidated(tick).sum())
         found.flags += [*tick.faults, *(r for r in verdict.reasons if r)]
@@ -155,9 +157,13 @@ class Watch:
         return ~(sound & fine)
 
     def values(self, rollout: Rollout) -> Tensor:
-        """Return guardrail values [B K R H] of what the gate imagined, by guardrails of its own."""
-        read = self._judge.read(rollout)
-        return self._judge.evaluate(replace(rollout, quantities=read))
+        """Return guardrail values [B K R H] of what the gate imagined, by guardrails of its own.
+
+        Those that remember do so from the percepts of this episode, as the runtime's do.
+        """
+        judge = self._judge
+        read, past = judge.read(rollout), judge.recall(rollout.start)
+        return judge.evaluate(replace(rollout, quantities=read, past=past))
 
 
 class _Bent:

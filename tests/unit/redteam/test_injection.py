@@ -142,3 +142,25 @@ def test_hostile_modules_are_named_in_a_config_and_stopped(
     assert "came _Fickle" in came["FickleActor"].said
     told = modules.figures(list(came.values()))
     assert sum(told[f"modules_{v}"].value or 0 for v in modules.GRADES) == len(cast)
+
+
+def test_the_watch_remembers_what_guardrails_remember(tensors: dict[str, Any]) -> None:
+    moving = "{use: at_most, name: moving, quantity: joint_speed, limit: 9.0}"
+    still = "{use: at_most, name: still, quantity: joint_speed, limit: 0.01}"
+    rails = [
+        f"{{use: until, name: first, keep: {moving}, until: {still}}}",
+        "{use: at_most, name: speed, quantity: joint_speed, limit: 1.7}",
+        "{use: at_least, name: clear, quantity: proximity, limit: 0.0}",
+    ]
+    found = blueprint(schema.load(REACH, [*TINY, *SMALL, f"guardrails=[{', '.join(rails)}]"]))
+    watch = watched(found, tensors)
+    try:
+        lived = watch.live([900_000], 4)
+    finally:
+        watch.world.close()
+    own, theirs = watch._judge, watch.agent.gate.guardrails
+    assert own is not theirs
+    assert own.past.remembers
+    assert own.trace == theirs.trace
+    assert own.trace[0] != found.assemble(tensors).guardrails.trace[0], "nothing was remembered"
+    assert (lived.unvalidated, lived.uncaught) == (0, [])
