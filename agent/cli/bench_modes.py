@@ -94,7 +94,8 @@ def figures(lived: dict[str, Spent], practised: list[Spent]) -> dict[str, Figure
         if name != "adaptive":
             more = ours.reached.astype(float) - one.reached
             found[f"success.adaptive-{name}"] = figure(*mean(more), len(more), "share")
-            faster = _quotient(ours.reached, ours.tick_s) / _quotient(one.reached, one.tick_s)
+            mine, yours = (_quotient(s.reached, s.tick_s) for s in (ours, one))
+            faster = np.divide(mine, yours, out=np.full_like(mine, np.nan), where=yours > 0)
             low, high = np.quantile(faster[1:], [0.025, 0.975])
             found[f"per_cpu_s.adaptive/{name}"] = figure(faster[0], low, high, len(more))
     for start in range(0, PRACTICE, BLOCK):
@@ -127,5 +128,7 @@ def _say(name: str, *texts: str) -> None:
 
 
 def _text(one: Figure) -> str:
+    if one["value"] is None:
+        return "not measured"
     bounds = "" if one["low"] is None else f"   [{one['low']:.4g}, {one['high']:.4g}]"
     return f"{one['value']:.4g}{bounds}"

@@ -53,13 +53,13 @@ class AdaptiveConfigurator:
     class Config(TrackingConfigurator.Config):
         """`mode` 1 never deliberates; `task` as for `task_graph`, or none; and when to deliberate.
 
-        A `spell` is in ticks. Deliberating has to gain `cost` times as much as reacting, and `price`
-        more. That, the `hope` of what it gains before there
-        is evidence, as firm as `prior` spells, `progress`, below which nothing was gained, and
-        `far` are shares of what a goal takes. A surprise
-        above `surprise`, or an uncertainty so many times the usual, is much. `deadline` is in ticks
-        since the goal was set, 0 none; a sub-goal's `timeout` is one too. With `lasting`, what was
-        learned outlives the episode; the share `kept` of it every further one.
+        A `spell` is in ticks. Deliberating has to gain `cost` times as much as reacting, and
+        `price` more. That, the `hope` of what it gains before there is evidence, as firm as `prior`
+        spells, `progress`, below which nothing was gained, and `far` are shares of what a goal
+        takes. A surprise above `surprise`, or an uncertainty so many times the usual, is much.
+        `deadline` is in ticks since the goal was set, 0 none; a sub-goal's `timeout` is one too.
+        With `lasting`, what was learned outlives the episode; the share `kept` of it every further
+        one.
         """
 
         task: dict[str, SubGoal] = {}

@@ -46,6 +46,31 @@ def test_a_wrong_setting(
     refused([command, REACH, change], said, capsys)
 
 
+DONE = "done: {quantity: fingertip, within: 0.02}"
+
+
+@pytest.mark.parametrize("command", ["run", "check"])
+@pytest.mark.parametrize(
+    ("task", "said"),
+    [
+        (f"a: {{after: [b], {DONE}}}, b: {{after: [a], {DONE}}}", "a cycle of sub-goals: "),
+        (f"a: {{goal: {{fingertip: told}}, after: [c], {DONE}}}", "unknown sub-goal 'c'"),
+        (
+            f"a: {{goal: {{fingertip: told}}, {DONE}}}, b: {{after: [a], instead: a, {DONE}}}",
+            r"task\.b: can never be reached",
+        ),
+        ("a: {done: {quantity: finger, above: 0.1}}", r"a\.done: there is no readout 'finger'"),
+        (f"a: {{goal: {{fingertip: told}}, weights: {{to_go: -1.0}}, {DONE}}}", "0 or more"),
+        (f"a: {{goal: {{fingertip: told}}, cost: -1.0, {DONE}}}", r"task\.a\.cost.*came -1"),
+    ],
+)
+def test_a_task_that_cannot_be_told_or_done(
+    command: str, task: str, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    change = f"configurator={{use: task_graph, task: {{{task}}}}}"
+    refused([command, REACH, change], said, capsys)
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [

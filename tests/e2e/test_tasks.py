@@ -1,0 +1,50 @@
+"""Tasks of sub-goals and the choice of modes, from the command line, with weights of seconds."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from agent.cli import bench_modes
+from agent.cli.main import main
+from agent.core.messages import Directive
+from agent.record.playback import read
+from tests.tiny import ROOT, figures
+
+CHEAP = ["actor.samples=8", "actor.iterations=1", "actor.elites=2"]
+
+
+def test_a_run_of_sub_goals(weights: Path, folder: Path) -> None:
+    words = ["run", ROOT / "configs" / "tasks" / "park.yaml", "run.ticks=4", "run.seeds=[900000]"]
+    assert main([str(w) for w in [*words, *CHEAP, "--checkpoint", weights, "--out", "r"]]) == 0
+    (episode,) = read(folder / "r").episodes
+    asked = episode.ticks[-1].messages[Directive].subgoals
+    assert asked.names == ("reach", "fold")
+    assert asked.progress.tolist() == [[1, 0]]
+    assert json.loads((folder / "r" / "card.json").read_text())["energy"]["aim"] == 0.0
+
+
+def test_bench_modes(weights: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bench_modes, "PRACTICE", 2)
+    monkeypatch.setattr(bench_modes, "BLOCK", 1)
+    words = ["bench", "modes", ROOT / "configs" / "lab" / "adaptive.yaml", "--episodes", 2]
+    words += [
+        "--seed",
+        900_000,
+        "eval.ticks=4",
+        *CHEAP,
+        "--checkpoint",
+        weights,
+        "--json",
+        "m.json",
+    ]
+    assert main([str(w) for w in words]) == 0
+    found = figures(folder / "m.json")
+    assert found["thought.react"]["value"] == 0.0
+    assert found["thought.deliberate"]["value"] == 1.0
+    assert 0.0 < found["thought.adaptive"]["value"] <= 1.0
+    assert found["evaluations.deliberate"]["value"] > found["evaluations.react"]["value"]
+    assert found["practice.1-1.thought"]["n"] == 1
+    assert main(["bench", "modes", str(ROOT / "configs" / "reach.yaml")]) == 2
