@@ -65,8 +65,8 @@ class Gate:
 
         `fallback` [A] in actuator units is what goes out when nothing else may; `deadline_ms`
         is the longest a tick may think before its plan counts as late. `origin` is the watch from
-        when the agent was built (`origin_of`); without it, what is there now is taken for sound. `above` are the
-        levels above, the nearest first: plans there must keep the guardrails, too.
+        when the agent was built (`origin_of`); without it, what is there now is taken for sound.
+        `above` are the levels above, the nearest first: plans there must keep the guardrails, too.
         Raises InputError if the fallback is not finite or outside the actuator limits.
         """
         self._low, self._high = actuators.bounds()

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from agent.core.messages import Appraisal
+from agent.core.messages import Appraisal, Directive, Progress
 
 Said = Mapping[type, Any]
 """The messages of a tick, by kind."""
@@ -47,7 +47,26 @@ def counted(said: Said, header: Header, agent: int) -> list[SubGoal]:
     return [SubGoal(str(name), float(i < done)) for i, name in enumerate(names)]
 
 
-SOURCES: tuple[Callable[[Said, Header, int], list[SubGoal]], ...] = (counted,)
+def directed(said: Said, header: Header, agent: int) -> list[SubGoal]:
+    """Return the sub-goals that a task consists of (`Directive.subgoals`), those done first.
+
+    The one at hand follows, then those to come, alternatives included; what failed is left out.
+    """
+    asked = said.get(Directive)
+    if asked is None or asked.subgoals is None:
+        return []
+    stands = asked.subgoals
+    state, active = stands.progress[agent].tolist(), int(stands.active[agent])
+    done = [SubGoal(n, 1.0) for n, s in zip(stands.names, state, strict=True) if s == Progress.DONE]
+    if state[active] == Progress.DONE:  # everything is done, and the last sub-goal is held
+        return done
+    now = [SubGoal(stands.names[active], 0.0)]
+    rows = enumerate(zip(stands.names, state, strict=True))
+    later = [SubGoal(n, 0.0) for i, (n, s) in rows if i != active and s == Progress.WAITING]
+    return done + now + later
+
+
+SOURCES: tuple[Callable[[Said, Header, int], list[SubGoal]], ...] = (directed, counted)
 """Who may know of sub-goals: functions of a tick's messages, the run's header and the agent."""
 
 

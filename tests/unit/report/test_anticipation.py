@@ -14,7 +14,7 @@ import torch
 from rich.console import Console
 
 from agent.core.loop import Tick
-from agent.core.messages import Appraisal, Directive, Percept, Plan
+from agent.core.messages import Appraisal, Directive, Percept, Plan, Progress, Subgoals
 from agent.record.playback import Episode, Record
 from agent.report.executive import attention, executive
 from agent.report.expectation import expectation, foreseen
@@ -142,3 +142,25 @@ def test_the_report_draws_both_and_leaves_out_what_was_not_lived_to_see() -> Non
     assert expectation(life(HORIZON), TERMS) == ""
     assert expectation(life(9), ()) == ""
     assert "<image" in executive(life(9), HEADER | {"subgoals": PLACES})
+
+
+def test_the_subgoals_of_a_task_stand_in_the_order_they_are_done() -> None:
+    stands = Subgoals(
+        aim=torch.zeros(1, 2),
+        aimed=torch.zeros(1, 2, dtype=torch.bool),
+        active=torch.tensor([2]),
+        progress=torch.tensor(
+            [[Progress.DONE, Progress.FAILED, Progress.ACTIVE, Progress.WAITING]]
+        ),
+        names=("fetch", "straight", "round", "home"),
+    )
+    none = torch.zeros(1, 1)
+    asked = Directive(none, none, none, torch.ones(1, dtype=torch.int64), subgoals=stands)
+    lines = stack({Directive: asked}, {})
+    assert [(line.name, line.progress) for line in lines] == [
+        ("fetch", 1.0), ("round", 0.0), ("home", 0.0),
+    ]  # fmt: skip
+    over = replace(stands, progress=torch.full((1, 4), int(Progress.DONE)))
+    assert [line.progress for line in stack({Directive: replace(asked, subgoals=over)}, {})] == [
+        1.0
+    ] * 4
