@@ -77,7 +77,7 @@ def _times(
             written[f"{name}_ms.{size}"] = figure(float(wall[0]), n=len(ms), unit="ms")
             written[f"{name}_cpu_ms.{size}"] = figure(float(busy[0]), n=len(ms), unit="ms")
             written[f"{name}_cpu_ms_p99.{size}"] = figure(float(busy[1]), n=len(ms), unit="ms")
-            curves[label].append((size, float(wall[0])))
+            curves[label].append((size, float(busy[0])))
         written[f"build_s.{size}"] = figure(said.build_s[0], n=1, unit="s")
         written[f"build_cpu_s.{size}"] = figure(said.build_s[1], n=1, unit="s")
         written[f"recall.{size}"] = figure(*mean(said.hit.numpy()), len(said.hit), "share")
