@@ -23,9 +23,7 @@ def picture(times: Mapping[str, Curve], exact: Mapping[str, Curve], noise: str) 
         for name, curve in times.items():
             left.plot(*zip(*curve, strict=True), marker=".", label=name)
         left.axhline(1.0, color=GREY, lw=1, ls="--")
-        left.set(
-            title="one retrieval", xlabel="latents stored", ylabel="milliseconds, CPU (median)"
-        )
+        left.set(title="one retrieval", xlabel="latents stored", ylabel="CPU milliseconds")
         left.set(xscale="log", yscale="log")
         for name, curve in exact.items():
             right.plot(*zip(*curve, strict=True), marker=".", label=name)
