@@ -254,3 +254,26 @@ def test_a_practice_that_ends_in_no_numbers_is_taken_back(caplog: pytest.LogCapt
     made.rehearse(3)
     assert all(torch.equal(v, before[k]) for k, v in made.policy.state_dict().items())
     assert "not finite" in caplog.text
+
+
+def test_what_was_practised_asleep_is_taken_back_unless_the_latest_lessons_gain_by_it() -> None:
+    latents = torch.randn(64, 2, generator=torch.Generator().manual_seed(0))
+    goals, same = torch.zeros(64, 2), torch.full((64, H, 2), 0.5)
+    turned = torch.cat((same[:48], -same[:16]))
+    for plans, taken in ((same, True), (turned, False)):
+        practice = Practice(habit().policy, 64, 3e-3, 32, seed=0)
+        before = {k: v.clone() for k, v in practice.policy.state_dict().items()}
+        practice.learn(latents, goals, plans)
+        assert practice.judged(40) is taken
+        stayed = all(torch.equal(v, before[k]) for k, v in practice.policy.state_dict().items())
+        assert stayed is not taken
+
+
+def test_asleep_practice_waits_for_the_night() -> None:
+    made = habit(asleep=True, **LASTING)
+    live(made, [-2.0, -2.5])
+    loaded = made.policy.state_dict()
+    made.reset(1)
+    practised = made.practice.policy.state_dict()
+    assert all(torch.equal(v, loaded[k]) for k, v in practised.items())
+    assert made.rehearse()["lessons"] == 8.0
