@@ -103,3 +103,16 @@ def test_gradients_flow_through_it_to_the_actions() -> None:
         torch.tensor([[0.4, 0.0]]), asked
     )
     assert float(plan.latents[0, -1, 0]) < 0.1, "the actor follows them away from what will hurt"
+
+
+def test_what_is_learned_in_addition_keeps_the_size_of_energies() -> None:
+    critic = trained(members=1).requires_grad_(True)
+    size = critic.scale.clone()
+    latents = torch.rand(32, 9, 2)
+    paid, ended = torch.full((32, 8), 1e-3), torch.zeros(32, 8, dtype=torch.bool)
+    before = critic.missed(latents, paid, ended)
+    critic.fit(latents, paid, ended, anew=False)
+    assert torch.equal(critic.scale, size)
+    assert critic.missed(latents, paid, ended) < before
+    critic.fit(latents, paid, ended)
+    assert float(critic.scale) < float(size)
