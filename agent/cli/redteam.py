@@ -22,6 +22,7 @@ from agent.redteam import (
     tampering,
     vectors,
 )
+from agent.redteam.disk_audit import AUDIT
 from agent.redteam.told import Figures, Told
 from agent.redteam.vectors_between import BETWEEN
 from agent.redteam.vectors_runtime import RUNTIME
@@ -127,7 +128,9 @@ def _modules(found: Blueprint, tensors: Tensors, seed: int, _: int | None) -> Na
 
 def _tampering(found: Blueprint, tensors: Tensors, seed: int, _: int | None) -> Named:
     came = []
-    for one in tampering.attempt(found, tensors, [*vectors.RAILS, *RUNTIME, *BETWEEN, *disk.FILES]):
+    for one in tampering.attempt(
+        found, tensors, [*vectors.RAILS, *RUNTIME, *BETWEEN, *disk.FILES, *AUDIT]
+    ):
         say(f"  {one.verdict:<10} {one.vector.where}: {one.vector.name}: {one.how}")
         came.append(one)
     yield from tampering.figures(came).items()

@@ -11,13 +11,14 @@ from agent.config import schema
 from agent.config.build import Blueprint, blueprint
 from agent.core.guardrails import Guardrails
 from agent.redteam.disk import FILES
+from agent.redteam.disk_audit import AUDIT
 from agent.redteam.tampering import attempt, figures, sound
 from agent.redteam.vectors import RAILS
 from agent.redteam.vectors_between import BETWEEN
 from agent.redteam.vectors_runtime import RUNTIME
 from tests.tiny import REACH, TINY
 
-EVERY = [*RAILS, *RUNTIME, *BETWEEN, *FILES]
+EVERY = [*RAILS, *RUNTIME, *BETWEEN, *FILES, *AUDIT]
 NAMED = {v.name: v for v in EVERY}
 KNOWN = {
     "margins in place": "detected",
@@ -61,6 +62,14 @@ def test_what_came_of_it_is_told(small: Blueprint, tensors: dict[str, Any]) -> N
     assert told["tampering_undetected"].value == 1
     assert told["tampering_vectors"].value == len(KNOWN)
     assert told["tamper.disk.guardrails removed from the config"].value == 2
+
+
+def test_an_audit_log_holds_unless_every_file_is_written_anew(
+    small: Blueprint, tensors: dict[str, Any]
+) -> None:
+    came = {t.vector.name: t.verdict for t in attempt(small, tensors, AUDIT)}
+    assert came.pop("audit log: the chain made again in every file") == "undetected"
+    assert set(came.values()) == {"detected"}, came
 
 
 def test_nothing_stays_behind(small: Blueprint, tensors: dict[str, Any]) -> None:
