@@ -20,7 +20,7 @@ from modules.actor.cem import CEM
 from modules.actor.planner import MIX
 from modules.actor.search import Found
 
-SHARE = 0.5
+SHARE = 0.25
 """Of the budget, what growing a tree may take."""
 
 
@@ -52,14 +52,13 @@ class SparseTree(CEM):
         spread: float = Field(default=0.6, gt=0)
 
     posts: ClassVar[type] = Plan
+    config: Config
 
     def __init__(self, config: Config, site: Site) -> None:
-        """Build the planner. Raises ValueError as `cem` does, and if there is no goal."""
+        """Build the planner. Raises ValueError as `cem` does."""
         super().__init__(config, site)
-        if len(site.goal.channels) != 1:
-            raise ValueError("expected a goal of one sensor, came none; name it in `goal`")
-        self.config: SparseTree.Config = config
-        self._quantity = site.goal.names[0]
+        self.name, self.config = "sparse_tree", config
+        self._quantity = next(iter(site.goal.names), "")
         self._routes = torch.zeros(0)
 
     def _think(self, latent: Tensor, directive: Directive, begin: float) -> Found:

@@ -126,9 +126,10 @@ def truth(actions: Tensor, wall: float) -> Tensor:
 
 
 def considered(objective: Watched, wall: float) -> Tensor:
-    """Return the violation of every candidate that was asked about, [B K]."""
+    """Return the violation of every whole plan that was asked about, [B K]."""
     whole = [a for state, a in objective.asked if len(state) == len(STARTS)]
-    assert whole
+    longest = max(actions.shape[2] for actions in whole)
+    whole = [actions for actions in whole if actions.shape[2] == longest]
     return torch.cat([truth(actions, wall) for actions in whole], dim=1)
 
 
@@ -175,7 +176,8 @@ def test_the_guardrails_say_the_same_of_a_plan_whatever_the_critic_says(
     ones = torch.ones(len(STARTS), len(none.terms))
     mode = torch.full((len(STARTS),), 2)
     ask = Directive(torch.tensor(GOALS), ones, torch.ones(len(STARTS), 1), mode, H)
-    actions = torch.cat([a for _, a in none.asked if len(a) == len(STARTS)], dim=1)
+    whole = [a for _, a in none.asked if len(a) == len(STARTS) and a.shape[2] == H]
+    actions = torch.cat(whole, dim=1)
     state = torch.tensor(STARTS)
     one, other = (o(state, actions, ask)[1] for o in (hostile, none))
     assert torch.equal(one.guardrails, other.guardrails)
