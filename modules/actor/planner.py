@@ -6,6 +6,7 @@ Source: LeCun (2022) sec. 3.1.2 (Mode-2: perception, planning by energy minimisa
 
 from __future__ import annotations
 
+import re
 import time
 from abc import ABC, abstractmethod
 from dataclasses import replace
@@ -75,7 +76,7 @@ class Planner(nn.Module, ABC):
         Raises ValueError if `site.objective` is missing or an actuator has no finite limits.
         """
         super().__init__()
-        self.name = type(self).__name__.lower()
+        self.name = re.sub("(?<=[a-z])(?=[A-Z])", "_", type(self).__name__).lower()
         if site.objective is None:
             raise ValueError(
                 f"{self.name}: expected site.objective, came None; build the actor last"

@@ -57,7 +57,7 @@ class SparseTree(CEM):
     def __init__(self, config: Config, site: Site) -> None:
         """Build the planner. Raises ValueError as `cem` does."""
         super().__init__(config, site)
-        self.name, self.config = "sparse_tree", config
+        self.config = config
         self._quantity = next(iter(site.goal.names), "")
         self._routes = torch.zeros(0)
 
