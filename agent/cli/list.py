@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import argparse
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from agent.config.resolve import SCHEMES, SLOTS, parts
 from agent.core.errors import InputError, nearest
-from agent.core.spec import Channel
 from agent.record.files import write_whole
+
+if TYPE_CHECKING:  # which needs torch, and a list of names does not
+    from agent.core.spec import Channel
 
 
 def main(options: argparse.Namespace) -> int:

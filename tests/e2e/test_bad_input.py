@@ -68,7 +68,8 @@ def test_a_task_that_cannot_be_told_or_done(
     command: str, task: str, said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     change = f"configurator={{use: task_graph, task: {{{task}}}}}"
-    refused([command, REACH, change], said, capsys)
+    weights = f"checkpoint={ROOT / 'checkpoints' / 'reach-seed0.safetensors'}"
+    refused([command, REACH, change, weights], said, capsys)
 
 
 @pytest.mark.parametrize(
