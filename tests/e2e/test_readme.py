@@ -144,5 +144,5 @@ def test_links_lead_somewhere(page: Path) -> None:
         assert where.exists(), f"{page.name}: nothing at {target}"
         if anchor:
             heads = re.findall(r"^#+ (.*)$", where.read_text("utf-8"), re.MULTILINE)
-            slugs = {re.sub(r"[^a-z0-9 -]", "", h.lower()).replace(" ", "-") for h in heads}
+            slugs = {re.sub(r"[^a-z0-9_ -]", "", h.lower()).replace(" ", "-") for h in heads}
             assert anchor in slugs, f"{page.name}: {target} has no heading {anchor}"
