@@ -25,9 +25,12 @@ from agent.core.messages import Action, Observation
 REGISTERED: dict[str, tuple[str, str, int]] = {
     "lead": ("Lead", "lead_position", 70),
     "push": ("Push", "position", 100),
+    "push_pixels": ("PushPixels", "position", 100),
     "reach": ("Reach", "fingertip", 100),
     "reach_pixels": ("ReachPixels", "fingertip", 100),
     "rooms": ("Rooms", "position", 200),
+    "rooms_pixels": ("RoomsPixels", "position", 200),
+    "screens": ("Screens", "position", 260),
     "stand": ("Stand", "", 200),
 }
 """World → its class, the sensor that its goals are about, and how many ticks an episode has.
