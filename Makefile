@@ -67,6 +67,8 @@ bench: $(READY)  ## measure what docs/results/ holds (hours; every line stands a
 	$(BIN)/python run_agent.py bench planner --json docs/results/planner.json
 	$(BIN)/python run_agent.py bench pareto configs/reach.yaml --json docs/results/pareto-reach.json --out docs/results/pareto-reach.svg
 	$(BIN)/python run_agent.py bench anytime configs/reach.yaml configurator.budget_ms=20 --json docs/results/anytime.json
+	$(BIN)/python run_agent.py bench modes configs/lab/adaptive.yaml --checkpoint checkpoints/reach-seed0.safetensors \
+	  --json docs/results/modes-reach.json
 	$(BIN)/python run_agent.py bench tick --json docs/results/bench-tick.json
 	$(BIN)/python run_agent.py bench world --json docs/results/bench-world.json
 	$(BIN)/python run_agent.py bench memory configs/reach.yaml --json docs/results/memory.json --out docs/results/memory.svg
