@@ -11,16 +11,15 @@ from typing import ClassVar
 
 import torch
 from pydantic import Field
-from torch import Tensor, nn
-from torch.nn import functional as F
+from torch import Tensor
 
 from agent.core.messages import Directive, Forecast, Observation, Percept
-from agent.core.protocols import Inbox, Ports, Site
-from agent.core.settings import Settings
-from modules.perception.state import EPSILON, StatePerception
+from agent.core.protocols import Inbox, Site
+from modules.perception.completion import Completion
+from modules.perception.state import EPSILON
 
 
-class FilterPerception(nn.Module):
+class FilterPerception(Completion):
     """Fuses the new observation with the last forecast, scalar by scalar, then encodes it.
 
     A decoder reads from the forecast what the sensors should show. Each scalar is moved from there
@@ -29,49 +28,23 @@ class FilterPerception(nn.Module):
     that of `state`; with none it is the forecast's. See README.md beside it for the equations.
     """
 
-    class Config(Settings):
+    class Config(Completion.Config):
         """`width` and `compressed` as in `state`; hidden layer of the decoder; noise.
 
         `observation_noise` is the deviation that sensors' own errors give the latent, over all its
         dimensions, as a forecast's spread is.
         """
 
-        width: int = Field(default=128, ge=1)
-        compressed: tuple[str, ...] = ()
-        decoder_width: int = Field(default=128, ge=1)
         observation_noise: float = Field(default=0.0, ge=0)
 
-    reads: ClassVar[tuple[type, ...]] = (Observation, Directive)
     recalls: ClassVar[tuple[type, ...]] = (Forecast,)
     posts: ClassVar[type] = Percept
 
     def __init__(self, config: Config, site: Site) -> None:
         """Build an untrained encoder and decoder. Raises KeyError for an unknown sensor."""
-        super().__init__()
-        encoder = StatePerception.Config(width=config.width, compressed=config.compressed)
-        self.state = StatePerception(encoder, site)
-        self.decoder = Decoder(site.latent, config.decoder_width, site.sensors.size)
+        super().__init__(config, site)
         self._noise = config.observation_noise**2
         self._variance = torch.zeros(0)
-
-    def ports(self) -> Ports:
-        """Insist on the body's sensor layout and promise a latent of the site's size."""
-        return self.state.ports()
-
-    def fit_normaliser(self, values: Tensor) -> None:
-        """Take mean and deviation of sensor values [..., O], as `state` does."""
-        self.state.fit_normaliser(values)
-
-    def encode(self, values: Tensor) -> Tensor:
-        """Return latents [..., Z] of packed sensor values [..., O]; differentiable."""
-        return self.state.encode(values)
-
-    def completion_loss(self, latents: Tensor, values: Tensor) -> Tensor:
-        """Return the decoder's mean squared error from latents [..., Z] to sensors [..., O].
-
-        In units of the sensors' deviations: 1 is what always saying the mean would cost.
-        """
-        return F.mse_loss(self.decoder(latents), self.state.normalise(values))
 
     def reset(self, batch: int) -> None:
         """Forget how uncertain each scalar was."""
@@ -132,18 +105,3 @@ class Prior:
     shown: Tensor
     variance: Tensor
     known: Tensor
-
-
-class Decoder(nn.Module):
-    """Says what the sensors would show, normalised [..., O], in the state of a latent [..., Z]."""
-
-    def __init__(self, latent: int, width: int, size: int) -> None:
-        """Build an untrained linear map plus a network of one hidden layer."""
-        super().__init__()
-        self.linear = nn.Linear(latent, size)
-        self.network = nn.Sequential(nn.Linear(latent, width), nn.SiLU(), nn.Linear(width, size))
-
-    def forward(self, latents: Tensor) -> Tensor:
-        """Return normalised sensors."""
-        shown: Tensor = self.linear(latents) + self.network(latents)
-        return shown

@@ -9,18 +9,15 @@ from __future__ import annotations
 from typing import ClassVar
 
 import torch
-from pydantic import Field
-from torch import Tensor, nn
-from torch.nn import functional as F
+from torch import Tensor
 
 from agent.core.messages import Directive, Forecast, Observation, Percept, Recollection
-from agent.core.protocols import Inbox, Ports, Site
-from agent.core.settings import Settings
-from modules.perception.filter import Decoder
-from modules.perception.state import EPSILON, StatePerception
+from agent.core.protocols import Inbox
+from modules.perception.completion import Completion
+from modules.perception.state import EPSILON
 
 
-class RecallPerception(nn.Module):
+class RecallPerception(Completion):
     """As `state`, but a sensor that is not valid shows what memory last saw there.
 
     Memory is asked for the latent of the last moment in which that sensor was valid
@@ -29,42 +26,11 @@ class RecallPerception(nn.Module):
     training mean, as in `state`; each such scalar adds 1 to the squared uncertainty.
     """
 
-    class Config(Settings):
+    class Config(Completion.Config):
         """`width` and `compressed` as in `state`; hidden layer of the decoder."""
 
-        width: int = Field(default=128, ge=1)
-        compressed: tuple[str, ...] = ()
-        decoder_width: int = Field(default=128, ge=1)
-
-    reads: ClassVar[tuple[type, ...]] = (Observation, Directive)
     recalls: ClassVar[tuple[type, ...]] = (Forecast, Recollection)
     posts: ClassVar[type] = Percept
-
-    def __init__(self, config: Config, site: Site) -> None:
-        """Build an untrained encoder and decoder. Raises KeyError for an unknown sensor."""
-        super().__init__()
-        encoder = StatePerception.Config(width=config.width, compressed=config.compressed)
-        self.state = StatePerception(encoder, site)
-        self.decoder = Decoder(site.latent, config.decoder_width, site.sensors.size)
-
-    def ports(self) -> Ports:
-        """Insist on the body's sensor layout and promise a latent of the site's size."""
-        return self.state.ports()
-
-    def fit_normaliser(self, values: Tensor) -> None:
-        """Take mean and deviation of sensor values [..., O], as `state` does."""
-        self.state.fit_normaliser(values)
-
-    def encode(self, values: Tensor) -> Tensor:
-        """Return latents [..., Z] of packed sensor values [..., O]; differentiable."""
-        return self.state.encode(values)
-
-    def completion_loss(self, latents: Tensor, values: Tensor) -> Tensor:
-        """Return the decoder's mean squared error from latents [..., Z] to sensors [..., O].
-
-        In units of the sensors' deviations: 1 is what always saying the mean would cost.
-        """
-        return F.mse_loss(self.decoder(latents), self.state.normalise(values))
 
     def reset(self, batch: int) -> None:
         """Nothing to forget: memory is a module of its own."""

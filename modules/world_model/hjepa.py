@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from pydantic import Field
-from torch import Tensor, nn
+from torch import nn
 
 from agent.core.messages import Forecast
 from agent.core.protocols import Site
@@ -42,10 +42,3 @@ class HJEPA(JEPA):
             below, ticks = (made[-1].site, made[-1].ticks) if made else (site, 1)
             made.append(Level(one, below, ticks))
         self.levels = nn.ModuleList(made)
-
-    def abstractions(self, latent: Tensor) -> list[Tensor]:
-        """Return the codes [B Z] of a latent [B Z] at each level above, the nearest first."""
-        codes = [latent]
-        for level in self.levels:
-            codes.append(level.abstract(codes[-1]))  # type: ignore[operator]
-        return codes[1:]
