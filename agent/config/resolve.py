@@ -9,6 +9,7 @@ import ast
 import importlib
 import importlib.metadata
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -80,14 +81,7 @@ class Found:
 
 def parts(slot: str) -> dict[str, Found]:
     """Return the built-in parts of a slot and those installed packages offer, by short name."""
-    found: dict[str, Found] = {}
-    folder = ROOT / SLOTS[slot]
-    patterns = ("*/world.py", "adapters/*.py") if slot == "world" else ("*.py",)
-    for path in sorted(p for pattern in patterns for p in folder.glob(pattern)):
-        stem = path.parent.name if path.name == "world.py" else path.stem
-        part = _look(slot, stem, path)
-        if part is not None:
-            found[stem] = part
+    found = _own(slot)
     for entry in importlib.metadata.entry_points(group=GROUP.format(slot=slot)):
         found.setdefault(
             entry.name, Found(slot, entry.name, entry.value, "from an installed package")
@@ -95,7 +89,21 @@ def parts(slot: str) -> dict[str, Found]:
     return found
 
 
-def _look(slot: str, stem: str, path: Path) -> Found | None:
+def _own(slot: str) -> dict[str, Found]:
+    """Return the built-in parts of a slot by short name."""
+    found: dict[str, Found] = {}
+    folder = ROOT / SLOTS[slot]
+    patterns = ("*/world.py", "adapters/*.py") if slot == "world" else ("*.py",)
+    for path in sorted(p for pattern in patterns for p in folder.glob(pattern)):
+        stem = path.parent.name if path.name == "world.py" else path.stem
+        part = _look(slot, stem, path, path.stat().st_mtime_ns)
+        if part is not None:
+            found[stem] = part
+    return found
+
+
+@cache
+def _look(slot: str, stem: str, path: Path, _changed_ns: int) -> Found | None:
     flat = stem.replace("_", "")
     wanted = {flat, flat + slot.replace("_", "")}
     for node in ast.parse(path.read_text(encoding="utf-8")).body:
@@ -140,7 +148,9 @@ def target(slot: str, name: Any) -> str:
         raise InputError(f"{slot}.use: expected the name of a part, came {name!r}")
     if ":" in name:
         return name
-    known = parts(slot)
+    known = _own(slot)
+    if name not in known:
+        known = parts(slot)
     if name not in known:
         raise InputError(
             f"{slot}.use: unknown {slot} '{name}'; {nearest(name, known)}"

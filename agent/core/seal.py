@@ -5,8 +5,9 @@ from __future__ import annotations
 import copy
 import inspect
 from collections.abc import Iterable, Iterator
+from functools import cache
 from operator import attrgetter
-from types import FunctionType
+from types import CodeType, FunctionType
 from typing import Any
 
 from torch import Tensor
@@ -54,7 +55,13 @@ def lasting(value: Any) -> bool:
 
 def source_of(function: Any) -> str:
     """Return a function's source text; of one without, its byte code as text."""
+    code = inspect.unwrap(function).__code__
+    return _source(code, code.co_filename)
+
+
+@cache
+def _source(code: CodeType, _file: str) -> str:
     try:
-        return inspect.getsource(function)
+        return inspect.getsource(code)
     except (OSError, TypeError):
-        return repr(function.__code__.co_code)
+        return repr(code.co_code)
