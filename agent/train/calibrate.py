@@ -28,12 +28,15 @@ from agent.train.recall import remembered
 class Calibrate(Settings):
     """`rounds` of `episodes` of `segments` plans each; `rate` is the promised share of errors.
 
+    Every plan is carried out to its end, so that the next begins where one ends. With `lived`,
+    every other one begins after so many ticks lived as the gate meets them, planning anew at each.
     The last round changes nothing: it measures the coverage that the margins achieve.
     """
 
     rounds: int = Field(default=4, ge=2)
     episodes: int = Field(default=128, ge=1)
     segments: int = Field(default=5, ge=1)
+    lived: int = Field(default=0, ge=0)
     rate: float = Field(default=0.1, gt=0, lt=1)
 
 
@@ -167,17 +170,17 @@ def attempt(
     for start in range(0, config.episodes, batch):
         observation = world.reset(range(seed + start, seed + start + batch))
         seen = whole(observation, world.sensors)
-        values, commands = [remembered(seen, perception, world.sensors)], []
-        for _ in range(config.segments):
+        values: list[Tensor] = [remembered(seen, perception, world.sensors)]
+        commands: list[Tensor] = []
+        for segment in range(config.segments):
             aim = goals[torch.randint(len(goals), (batch,), generator=generator)]
+            for _ in range(config.lived * (segment % 2)):
+                moves, _ = _allowed(plan(perception.encode(seen), directive(aim)), rest)
+                seen = _stepped(world, moves[:, 0], perception, values, commands)
             latent = perception.encode(seen)
-            made = plan(latent, directive(aim))
-            allowed = (made.violation <= 0) & torch.isfinite(made.energy)
-            actions = torch.where(allowed[:, None, None], made.actions, rest)
+            actions, allowed = _allowed(plan(latent, directive(aim)), rest)
             for move in actions.unbind(dim=1):
-                seen = whole(world.step(Action(move.contiguous())), world.sensors)
-                values.append(remembered(seen, perception, world.sensors))
-                commands.append(move)
+                seen = _stepped(world, move, perception, values, commands)
             predicted = worst(guardrails, imagine(latent, actions.unsqueeze(1)))
             shown = torch.stack(values[-actions.shape[1] - 1 :], dim=1)
             came = witnessed(
@@ -190,6 +193,22 @@ def attempt(
         episodes.append(Dataset(torch.stack(values, 1), torch.stack(commands, 1)))
     data = sum(episodes[1:], episodes[0])
     return Trial(torch.cat(excess), torch.cat(broken), refused, data)
+
+
+def _stepped(
+    world: World, move: Tensor, perception: Perception, values: list[Tensor], commands: list[Tensor]
+) -> Tensor:
+    """Return what is seen after a command [B A], and append what is kept of both."""
+    seen = whole(world.step(Action(move.contiguous())), world.sensors)
+    values.append(remembered(seen, perception, world.sensors))
+    commands.append(move)
+    return seen
+
+
+def _allowed(made: Plan, rest: Tensor) -> tuple[Tensor, Tensor]:
+    """Return commands [B H A], at rest where the plan is refused, and which [B] are not."""
+    allowed = (made.violation <= 0) & torch.isfinite(made.energy)
+    return torch.where(allowed[:, None, None], made.actions, rest), allowed
 
 
 def worst(guardrails: Sequence[Guardrail], rollout: Rollout) -> Tensor:
