@@ -236,7 +236,14 @@ class Blueprint:
             guardrails=guardrails,
             objective=objective,
             fallback=fallback,
-            origin=origin_of(Gate, guardrails, objective, fallback, adaptive),
+            origin=origin_of(
+                Gate,
+                guardrails,
+                objective,
+                fallback,
+                adaptive,
+                [(t.guardrails, t.objective) for t in higher],
+            ),
             adaptive=adaptive,
             tiers=higher,
         )

@@ -24,7 +24,7 @@ from agent.core.guardrails import Guardrails
 from agent.core.messages import Action, Percept, Plan, Ruling, Verdict
 from agent.core.objective import GuardedObjective
 from agent.core.origin import origin_of
-from agent.core.overseer import Overseer
+from agent.core.overseer import OVERSEEN, Overseer
 from agent.core.protocols import Above
 from agent.core.repair import (
     CLAMPED,
@@ -90,13 +90,18 @@ class Gate:
         self._above = Overseer(above)
         self.reset()
         self._origin = origin or origin_of(Gate, guardrails, objective, fallback)
-        self._watch = Watch({self: OWN}, beside=self._origin)
+        self._watch = self._watched()
+
+    def _watched(self) -> Watch:
+        """Return a watch over what this gate holds, and over who answers for the levels above."""
+        above = {self._above: OVERSEEN} if self._above else {}
+        return Watch({self: OWN, **above}, beside=self._origin)
 
     def adapt(self, adaptive: AdaptiveMargins) -> None:
         """Let margins be widened by what is lived from now on."""
         self._adaptive = adaptive
         adaptive.begin()
-        self._watch = Watch({self: OWN}, beside=self._origin)
+        self._watch = self._watched()
 
     def reset(self) -> None:
         """Forget the plan kept from the last tick, and what guardrails remember of the episode."""

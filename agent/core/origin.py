@@ -7,6 +7,7 @@ is changed between two episodes shows too.
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from typing import Any
 
 from torch import Tensor
@@ -15,6 +16,7 @@ from agent.core import repair
 from agent.core.adaptive import AdaptiveMargins
 from agent.core.guardrails import Guardrails
 from agent.core.objective import GuardedObjective
+from agent.core.overseer import Overseer
 from agent.core.past import Past
 from agent.core.watch import Watch
 
@@ -25,18 +27,23 @@ def origin_of(
     objective: GuardedObjective,
     fallback: Tensor,
     adaptive: AdaptiveMargins | None = None,
+    above: Iterable[tuple[Guardrails, GuardedObjective]] = (),
 ) -> Watch:
-    """Return a watch over what gates of class `kind` ask, and over all code that they rule with."""
-    watched: dict[Any, tuple[str, ...]] = {
-        objective: ("_model", "_cost", "_guardrails"),
-        guardrails: ("_terms", "_sealed", "_past", "_readouts", "_made", "seal", "names"),
-        guardrails.past: ("_guardrails", "_read", "remembers"),
-    }
+    """Return a watch over what gates of class `kind` ask, and over all code that they rule with.
+
+    `above` is what they ask about each of the levels above.
+    """
+    watched: dict[Any, tuple[str, ...]] = {}
+    above = tuple(above)
+    for rails, asked in ((guardrails, objective), *above):
+        watched[asked] = ("_model", "_cost", "_guardrails")
+        watched[rails] = ("_terms", "_sealed", "_past", "_readouts", "_made", "seal", "names")
+        watched[rails.past] = ("_guardrails", "_read", "remembers")
     if adaptive is not None:
         watched[adaptive] = ("_guardrails", "_objective", "_horizon", "alpha", "_pace")
-    kinds = (kind, Guardrails, GuardedObjective, Past, AdaptiveMargins)
-    files = (sys.modules[k.__module__] for k in kinds)
-    return Watch(watched, [kind, AdaptiveMargins, repair, *files], [fallback])
+    judges = [kind, AdaptiveMargins, *([Overseer] if above else [])]
+    files = (sys.modules[k.__module__] for k in (*judges, Guardrails, GuardedObjective, Past))
+    return Watch(watched, [*judges, repair, *files], [fallback])
 
 
 __all__ = ["origin_of"]

@@ -17,6 +17,9 @@ from agent.core.messages import Plan
 from agent.core.objective import GuardedObjective
 from agent.core.protocols import Above
 
+OVERSEEN = ("_levels", "_seals", "_climb")
+"""What an overseer holds from when it is built."""
+
 
 class Overseer:
     """Judges every new plan of every level above, once, from how the present looks from there."""
@@ -27,6 +30,10 @@ class Overseer:
         self._seals = tuple(rails.seal for _, rails, _ in above)
         self._climb = Climb([place for place, _, _ in above])
         self.reset()
+
+    def __bool__(self) -> bool:
+        """Say whether there are levels above."""
+        return bool(self._levels)
 
     def reset(self) -> None:
         """Forget the episode."""
@@ -51,13 +58,17 @@ class Overseer:
     def refusals(self, plan: Plan) -> tuple[str, ...]:
         """Return why each agent's plan may not be followed because of those above; () if it may.
 
-        A level that has no plan, or one older than its step, is refused: fail closed.
+        A level that has no plan, one older than its step, and a plan at a level that nobody watches
+        are refused: fail closed.
         """
         said: list[tuple[str, ...]] = []
         here: Plan | None = plan
         for index in range(len(self._levels)):
             here = None if here is None else here.above
             said.append(self._about(index, here))
+        if here is not None and here.above is not None:
+            rows = len(plan.actions)
+            said.append((f"nobody judges what is planned above level {len(said) + 1}",) * rows)
         if not any(said):
             return ()
         rows = max(len(s) for s in said)

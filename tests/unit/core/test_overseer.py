@@ -90,6 +90,15 @@ def test_a_plan_above_is_judged_once_and_not_followed_when_it_is_over() -> None:
     assert said(gate, made)[0] == Ruling.ALLOWED
 
 
+def test_a_plan_at_a_level_that_nobody_watches_is_not_followed() -> None:
+    made = under((0.5, 0.0))
+    assert made.above is not None
+    deeper = replace(made, above=replace(made.above, above=plan(steps((0.1, 0.0)))))
+    assert said(watching(), deeper) == (
+        Ruling.VETOED, "nobody judges what is planned above level 2; fallback"
+    )  # fmt: skip
+
+
 def test_tampering_with_a_level_above_breaks_the_seal() -> None:
     gate = watching()
     place, rails, _ = gate._above._levels[0]
