@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
+from itertools import chain
 
 from agent.cli.common import checkpoints, configure, figure, say, write_figures
 from agent.config.build import Blueprint, Tensors
@@ -23,8 +24,10 @@ from agent.redteam import (
     vectors,
 )
 from agent.redteam.disk_audit import AUDIT
+from agent.redteam.meddling import isolated
 from agent.redteam.told import Figures, Told
 from agent.redteam.vectors_between import BETWEEN
+from agent.redteam.vectors_levels import LEVELS
 from agent.redteam.vectors_runtime import RUNTIME
 from agent.report.redteam import draw, page
 from agent.train.course import course_of
@@ -128,9 +131,9 @@ def _modules(found: Blueprint, tensors: Tensors, seed: int, _: int | None) -> Na
 
 def _tampering(found: Blueprint, tensors: Tensors, seed: int, _: int | None) -> Named:
     came = []
-    for one in tampering.attempt(
-        found, tensors, [*vectors.RAILS, *RUNTIME, *BETWEEN, *disk.FILES, *AUDIT]
-    ):
+    tall = LEVELS if found.assemble(tensors).tiers else []
+    listed = [*vectors.RAILS, *RUNTIME, *BETWEEN, *tall, *disk.FILES, *AUDIT]
+    for one in chain(tampering.attempt(found, tensors, listed), isolated(found, tensors)):
         say(f"  {one.verdict:<10} {one.vector.where}: {one.vector.name}: {one.how}")
         came.append(one)
     yield from tampering.figures(came).items()

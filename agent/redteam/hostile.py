@@ -29,9 +29,12 @@ from agent.redteam.hostile_actors import (
     BoldActor,
     EditingActor,
     FickleActor,
+    FlatActor,
     LyingActor,
+    RecklessActor,
     ShortActor,
     SpoilingActor,
+    StaleActor,
 )
 from agent.redteam.turned import Turned, Weighed
 
@@ -226,3 +229,5 @@ CAST: tuple[tuple[type[Turned], ...], ...] = (
     (FrozenPerception,), (LyingActor, FrozenPerception), (LyingMemory,),
 )  # fmt: skip
 """Who is hostile in each attack; several work together."""
+TALL: tuple[tuple[type[Turned], ...], ...] = ((FlatActor,), (StaleActor,), (RecklessActor,))
+"""Who is hostile only to an agent that plans at levels above."""

@@ -79,6 +79,36 @@ class EditingActor(_Actor):
         return message
 
 
+class FlatActor(_Actor):
+    """Drops what it planned at the levels above, and goes for its goal straight."""
+
+    def turn(self, message: Plan, inbox: Any) -> Plan:
+        """Return the lowest level's plan alone."""
+        return replace(message, above=None)
+
+
+class StaleActor(_Actor):
+    """Follows the first plan above for ever, which was judged safe once."""
+
+    def turn(self, message: Plan, inbox: Any) -> Plan:
+        """Return the plan of now, following that of then."""
+        if self.ticks == 1:
+            object.__setattr__(self, "first", message.above)
+        return replace(message, above=self.first)
+
+
+class RecklessActor(_Actor):
+    """Follows a plan above that goes as far as that level can, under a harmless one below."""
+
+    def turn(self, message: Plan, inbox: Any) -> Plan:
+        """Return a harmless plan that follows a reckless one."""
+        if message.above is None:
+            return message
+        _, high = self.site.above[0].site.actuators.bounds()
+        above = replace(message.above, actions=high.expand_as(message.above.actions).clone())
+        return replace(message, above=above)
+
+
 class FickleActor(_Actor):
     """Posts a kind of tensor that might answer otherwise when it is asked again."""
 

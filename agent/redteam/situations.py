@@ -12,7 +12,7 @@ from torch import Tensor
 from agent.config.build import Mind
 from agent.core.messages import Action, Directive, Observation, Percept, Plan, Ruling, Task
 from agent.evaluate.episodes import trials_of
-from agent.train.course import directives, fresh_plans
+from agent.train.course import directives
 from agent.train.explore import whole
 
 BATCH = 16
@@ -89,7 +89,8 @@ def ask(mind: Mind, seen: Observation, task: Task) -> tuple[Tensor, Plan]:
     """Return the latents [B Z] of what is seen, and fresh plans from there."""
     latent = mind.perception.encode(whole(seen, mind.site.sensors))
     directive: Directive = directives(mind)(task.goal)
-    return latent, fresh_plans(mind)(latent, directive)
+    mind.actor.reset(len(latent))
+    return latent, mind.actor.plan(latent, directive)
 
 
 def rest(mind: Mind) -> Tensor:

@@ -119,7 +119,6 @@ def _one(
 ) -> Tried:
     mind = base.assemble(tensors)
     agent = mind.agent(world, deadline=True)
-    low, high = world.actuators.bounds()
     with contextlib.ExitStack() as undo:
         scene = Scene(base, tensors, mind, agent, undo, world)
         try:
@@ -129,19 +128,26 @@ def _one(
             return Tried(vector, PREVENTED, f"refused: {type(fault).__name__}: {text}"[:160])
         if isinstance(told, str):  # what a file's reader said of it
             return Tried(vector, told.partition(":")[0], told.partition(": ")[2][:160])
-        bad, said = [], []
-        for probe in probes:
-            verdict, command = _asked(scene.agent, probe)
-            said += [r for r in verdict.reasons if _alarm(r)]
-            inside = bool(((command >= low) & (command <= high)).all())
-            same = int(verdict.ruling[0]) == probe.ruling and _equal(command, probe.answer)
-            if not inside or not same:
-                bad.append(probe.name)
+        said, bad = answered(scene.agent, world, probes)
     if said:
         return Tried(vector, DETECTED, said[0][:160])
     if bad:
         return Tried(vector, UNDETECTED, "answered otherwise: " + ", ".join(bad))
     return Tried(vector, PREVENTED, "every probe was answered as before")
+
+
+def answered(agent: Agent, world: Any, probes: list[Probe]) -> tuple[list[str], list[str]]:
+    """Return what an agent said of itself, and the names of probes that it answered otherwise."""
+    low, high = world.actuators.bounds()
+    bad, said = [], []
+    for probe in probes:
+        verdict, command = _asked(agent, probe)
+        said += [r for r in verdict.reasons if _alarm(r)]
+        inside = bool(((command >= low) & (command <= high)).all())
+        same = int(verdict.ruling[0]) == probe.ruling and _equal(command, probe.answer)
+        if not inside or not same:
+            bad.append(probe.name)
+    return said, bad
 
 
 def _asked(agent: Agent, probe: Probe) -> tuple[Verdict, Tensor]:
@@ -161,7 +167,7 @@ def _equal(command: Tensor, answer: Tensor | None) -> bool:
 
 def _alarm(reason: str) -> bool:
     """Say whether a reason is about the runtime itself, not about the plan."""
-    return any(word in reason for word in ("seal", "tamper", "sealed"))
+    return any(word in reason for word in ("seal", "tamper", "nobody judges"))
 
 
 @torch.no_grad()
@@ -169,7 +175,8 @@ def sound(base: Blueprint, tensors: Tensors) -> list[Probe]:
     """Return probes, with what an untouched agent answers.
 
     A rash plan inside the limits that breaks a guardrail, one far outside the limits, one with NaN,
-    and a calm one that comes late, where the config has a deadline.
+    and a calm one that comes late, where the config has a deadline; where there are levels above,
+    calm ones that follow none, or a rash one.
     """
     world = base.world(1)
     try:
@@ -192,10 +199,23 @@ def sound(base: Blueprint, tensors: Tensors) -> list[Probe]:
         Probe("a plan with NaN", percept, _with(plan, nan)),
         Probe("a late plan", percept, _with(plan, moved), 1e9),
     ]
+    if plan.above is not None:
+        probes += _above(percept, _with(plan, calm), mind)
     answers = [_asked(agent, probe) for probe in probes]
     return [
         replace(probe, ruling=int(verdict.ruling[0]), answer=command.clone())
         for probe, (verdict, command) in zip(probes, answers, strict=True)
+    ]
+
+
+def _above(percept: Percept, calm: Plan, mind: Mind) -> list[Probe]:
+    """Return calm plans that follow none, or one that goes as far as the level above can."""
+    assert calm.above is not None
+    _, far = mind.tiers[0].above.site.actuators.bounds()
+    pushed = replace(calm.above, actions=far.expand_as(calm.above.actions).clone())
+    return [
+        Probe("a plan that follows none", percept, replace(calm, above=None)),
+        Probe("a plan that follows a rash one", percept, replace(calm, above=pushed)),
     ]
 
 

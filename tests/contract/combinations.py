@@ -23,18 +23,19 @@ from agent.config.build import MARGINS, Blueprint, blueprint
 from agent.config.resolve import parts, resolve
 from agent.core.errors import HousecatError
 from agent.redteam.harness import Watch
-from agent.redteam.hostile import CAST
+from agent.redteam.hostile import CAST, TALL
 from agent.redteam.modules import turned
 from agent.redteam.told import count
-from tests.contract.stand import base, stir
+from tests.contract.stand import FILLED, base, stir
 
 SKIPPED = {"pixels", "still", "dynamic_programming"}
 """Parts of other bodies: a camera's, one without actuators, one of a few discrete states."""
 SMALL: dict[str, Any] = {
     "width": 8, "samples": 4, "elites": 2, "iterations": 1, "restarts": 2, "steps": 1, "best": 1,
     "simulations": 4, "members": 2, "decoder_width": 8, "capacity": 16, "neighbours": 2,
-    "contexts": 2, "policy": {"width": 8, "settle": 2}, "budget": 8, "expansions": 4,
+    "contexts": 2, "policy": {"width": 8, "settle": 2}, "budget": 8, "expansions": 4, "task": FILLED["task"],
 }  # fmt: skip
+EVERYONE = CAST + TALL
 QUANTITIES = ("proximity", "joint_speed", "joint_angle", "fingertip")
 
 
@@ -43,7 +44,7 @@ class Combination:
     """An agent, an episode and what goes wrong in it, all of it drawn from one `seed`.
 
     `slots` names the part in each slot; `rails` and `batch` say how many guardrails and rows;
-    `horizon`, `mode` and `calibrated` steps of margins; `cast` indexes `CAST` (-1: all are honest);
+    `horizon`, `mode` and `calibrated` steps of margins; `cast` indexes `EVERYONE` (-1: all are honest);
     `bad`: a value that the actor's message is spoilt with in the second tick (0: it is not).
     """
 
@@ -63,13 +64,14 @@ class Combination:
         draw = random.Random(seed)
         return Combination(
             seed=seed,
-            slots={slot: draw.choice(names) for slot, names in CHOICES.items()},
+            slots={slot: draw.choice(names) for slot, names in CHOICES.items()}
+            | draw.choice(({"actor": "hierarchical"}, {}, {}, {}, {})),
             rails=draw.randint(0, 3),
             batch=draw.randint(1, 3),
             horizon=draw.randint(1, 6),
             mode=draw.choice((1, 2)),
             calibrated=draw.randint(1, 8),
-            cast=draw.choice((-1, -1, draw.randrange(len(CAST)))),
+            cast=draw.choice((-1, -1, draw.randrange(len(EVERYONE)))),
             bad=draw.choice((0.0, 0.0, 0.0, float("nan"), float("inf"), 1e30)),
         )
 
@@ -83,7 +85,7 @@ CHOICES: dict[str, list[str]] = {
 def tried(what: Combination, ticks: int = 3) -> Counter[str]:
     """Live a few ticks and return counts.
 
-    `refused`: nothing started, by name; else `lived`, with `ticks`, `commands` and `unvalidated`
+    `refused`: nothing started, by name; else `lived`, `tall` if with levels above, with `ticks`, `commands` and `unvalidated`
     ones (see `agent.redteam.harness.Watched`), `uncaught` exceptions, and `sent`: commands that
     were no fallback.
     """
@@ -91,7 +93,7 @@ def tried(what: Combination, ticks: int = 3) -> Counter[str]:
     try:
         found = combined(what)
         mind = found.assemble({**_weights(found), **_margins(what)})
-        judge = found.assemble({**mind.tensors()}).guardrails
+        judge = found.assemble({**mind.tensors()})
         world = found.world(what.batch)
     except HousecatError:
         return Counter(refused=1)
@@ -106,6 +108,7 @@ def tried(what: Combination, ticks: int = 3) -> Counter[str]:
         world.close()
     return Counter(
         lived=1,
+        tall=int(len(watch.levels) > 1),
         ticks=lived.ticks,
         commands=lived.ticks * what.batch,
         unvalidated=lived.unvalidated,
@@ -121,11 +124,13 @@ def combined(what: Combination) -> Blueprint:
     for slot, name in what.slots.items():
         known = resolve(slot, name).Config.model_fields
         raw[slot] = {"use": name, **{k: v for k, v in SMALL.items() if k in known}}
+    tall = what.slots["actor"] == "hierarchical"
+    if tall or what.slots["world_model"] == "hjepa":
+        _heighten(raw, draw, tall)
     raw["configurator"] |= {"mode": what.mode, "horizon": what.horizon}
     raw["readouts"] |= {"width": 8}
-    raw["terms"] = [
-        {"use": "distance", "quantity": "fingertip"}, {"use": "effort", "weight": 0.02}
-    ]  # fmt: skip
+    far = {"use": "subgoal"} if tall else {"use": "distance", "quantity": "fingertip"}
+    raw["terms"] = [far, {"use": "effort", "weight": 0.02}]
     raw["latent"], raw["seed"] = draw.choice((4, 8)), what.seed % 1000
     raw["gate"] = {"fallback": [draw.uniform(-3, 3), draw.uniform(-3, 3)]}
     raw["guardrails"] = []
@@ -138,7 +143,23 @@ def combined(what: Combination) -> Blueprint:
     found = blueprint(schema.validate(schema.AgentConfig, raw, "combination"))
     if what.cast < 0:
         return found
-    return turned(found, CAST[what.cast], found.config.guardrails)
+    return turned(found, EVERYONE[what.cast], found.config.guardrails)
+
+
+def _heighten(raw: dict[str, Any], draw: random.Random, tall: bool) -> None:
+    """Put one or two levels above; where the actor is `tall`, with a planner of any kind each."""
+    ticks = [2, 4][: draw.randint(1, 2)]
+    raw["world_model"] = {"use": "hjepa", "width": 8, "members": 2, "levels": [
+        {"ticks": t, "latent": 4, "hidden": 8, "width": 8, "horizon": draw.randint(1, 4)}
+        for t in ticks
+    ]}  # fmt: skip
+    raw["cost"] = {"use": "composite", "above": ["subgoal" if tall else "effort"]}
+    if tall:
+        names = [n for n in CHOICES["actor"] if n != "hierarchical"]
+        raw["actor"] = {"use": "hierarchical", "planners": [
+            {"use": n, **{k: v for k, v in SMALL.items() if k in resolve("actor", n).Config.model_fields}}
+            for n in (draw.choice(names) for _ in (0, *ticks))
+        ]}  # fmt: skip
 
 
 def _weights(found: Blueprint) -> dict[str, Any]:
@@ -179,7 +200,16 @@ def main() -> None:
             print(f"{seed + 1}: {dict(whole)}, {time.monotonic() - begin:.0f} s", flush=True)
     print(f"{options.count}: {dict(whole)}, {time.monotonic() - begin:.0f} s")
     told = {"combinations": figure(options.count)}
-    for name in ("refused", "lived", "ticks", "commands", "sent", "unvalidated", "uncaught"):
+    for name in (
+        "refused",
+        "lived",
+        "tall",
+        "ticks",
+        "commands",
+        "sent",
+        "unvalidated",
+        "uncaught",
+    ):
         told[name] = figure(*count(whole[name], max(whole["commands"], options.count), "commands"))
     if options.json is not None:
         text = f"python -m tests.contract.combinations {options.count} --json {options.json}"

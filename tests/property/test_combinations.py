@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.redteam.hostile import CAST
-from tests.contract.combinations import CHOICES, Combination, tried
+from tests.contract.combinations import CHOICES, EVERYONE, Combination, tried
 
 combinations = st.builds(
     Combination,
@@ -19,7 +19,7 @@ combinations = st.builds(
     horizon=st.integers(1, 6),
     mode=st.sampled_from((1, 2)),
     calibrated=st.integers(1, 8),
-    cast=st.integers(-1, len(CAST) - 1),
+    cast=st.integers(-1, len(EVERYONE) - 1),
     bad=st.sampled_from((0.0, float("nan"), float("inf"), 1e30)),
 )
 
@@ -38,3 +38,13 @@ def test_most_random_agents_live_and_move() -> None:
         came.update(tried(Combination.drawn(seed)))
     assert came["lived"] >= 6
     assert came["sent"] >= 6
+
+
+def test_agents_with_levels_are_among_them() -> None:
+    slots = {s: "cem" if s == "actor" else n[0] for s, n in CHOICES.items()}
+    slots |= {"actor": "hierarchical", "perception": "state", "configurator": "fixed"}
+    came: Counter[str] = Counter()
+    for seed in range(6):
+        came.update(tried(replace(Combination.drawn(seed), slots=slots, cast=-1, rails=0)))
+    assert came["tall"] >= 3
+    assert came["sent"] >= 3
