@@ -180,6 +180,7 @@ class Gate:
             return self._veto(batch, f"plan has shape {list(actions.shape)}, not {list(shape)}")
         if actions.dtype is not self._low.dtype:
             return self._veto(batch, f"plan has {actions.dtype}, not {self._low.dtype}")
+        actions = self._continued(actions)
         reasons = plan.reasons or self._above.refusals(plan)
         if reasons:
             return self._mend(state, actions, reasons)
@@ -197,6 +198,17 @@ class Gate:
             self._none(batch, 0), self._none(batch, -1), worst, margins, values[:, :, 0]
         )
         return verdict, Action(actions[:, 0].clone())
+
+    def _continued(self, actions: Tensor) -> Tensor:
+        """Return plans as long as margins were calibrated for: after their end comes the fallback.
+
+        What comes of a short plan must be seen, too.
+        """
+        lacking = self.guardrails.calibrated - actions.shape[1]
+        if lacking <= 0:
+            return actions
+        rest = self.fallback.expand(len(actions), lacking, -1)
+        return torch.cat([actions, rest], dim=1)
 
     def _mend(
         self,

@@ -97,7 +97,7 @@ def test_a_widened_margin_binds_the_planner_and_the_gate_alike() -> None:
     adaptive, rails = adapting()
     stands = Gate(rails, adaptive._objective, ACTUATORS, torch.zeros(2))
     stands.adapt(adaptive)
-    near = steps((0.5, 0.0))
+    near = steps((0.5, 0.0), *[(0.0, 0.0)] * (rails.calibrated - 1))
     assert stands.rule(percept((0.0, 0.0)), plan(near))[0].ruling.item() == Ruling.ALLOWED
     stands.sent(Action(torch.zeros(1, 2)))
     for tick in range(40):

@@ -144,6 +144,17 @@ def test_margins_are_part_of_the_limit() -> None:
     assert verdict.margin.item() == pytest.approx(0.6)
 
 
+def test_what_comes_after_a_short_plan_is_judged_too() -> None:
+    drifting = {"margins": torch.zeros(1, 4), "fallback": (0.3, 0.0)}
+    short, whole = plan(steps((0.2, 0.0))), plan(steps((0.2, 0.0), *[(0.0, 0.0)] * 3))
+    verdict, _ = gate(**drifting).rule(percept((0.0, 0.0)), short)
+    assert ruled(verdict) != [Ruling.ALLOWED]
+    assert verdict.reasons[0].startswith("below")
+    verdict, action = gate(**drifting).rule(percept((0.0, 0.0)), whole)
+    assert ruled(verdict) == [Ruling.ALLOWED]
+    assert action.command[0].tolist() == pytest.approx([0.2, 0.0])
+
+
 def test_the_verdict_names_the_guardrail_that_is_worst() -> None:
     guard = gate(Below(0.45, "loose"), Below(0.1, "strict"))
     verdict, _ = guard.rule(percept((0.0, 0.0)), plan(CALM))
