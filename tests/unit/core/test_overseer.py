@@ -114,3 +114,106 @@ def test_without_levels_nothing_is_asked() -> None:
     nobody.look(torch.zeros(1, 2))
     assert nobody.refusals(plan(steps((0.1, 0.0)))) == ()
     assert nobody.verify()
+
+
+class Mean(Twice):
+    """A level that sees the mean of the ticks that one of its steps takes."""
+
+    def pooled(self, latents: Tensor) -> Tensor:
+        """Return the mean, as the last of the ticks."""
+        return latents.mean(dim=1, keepdim=True)
+
+
+def walled(limit: float, seen_from: Any = None) -> tuple[Above, Guardrails, GuardedObjective]:
+    place, _, _ = level()
+    rails = Guardrails((Below(limit, f"wall {limit}"),), Place())
+    objective = GuardedObjective(Adding(), Free(), rails)  # type: ignore[arg-type]
+    return replace(place, level=seen_from or place.level), rails, objective
+
+
+def leaping(*agents: list[tuple[float, float]]) -> Plan:
+    """Return plans of several agents."""
+    return plan(torch.tensor(agents))
+
+
+def told(places: list[list[float]], made: Plan, *levels: Any) -> tuple[str, ...]:
+    """Return what an overseer of these levels says, from where agents are."""
+    overseer = Overseer(levels)
+    overseer.look(torch.tensor(places))
+    return overseer.refusals(made)
+
+
+def test_every_agent_has_its_own_refusal() -> None:
+    above = leaping(
+        [(0.5, 0.0), (0.2, 0.0)],
+        [(1.2, 0.0), (-0.9, 0.0)],  # beyond the wall at the first step alone
+        [(0.5, 0.0), (0.9, 0.0)],  # at the last
+        [(0.5, 3.5), (0.0, 0.0)],  # one number, in one step, out of limits
+        [(-0.5, 0.0), (0.0, -3.5)],
+    )
+    below = replace(plan(torch.zeros(5, 1, 2)), above=above)
+    limits = "level 2: out of limits"
+    wall = "level 2: wall 1.0"
+    assert told([[0.0, 0.0]] * 5, below, walled(1.0)) == ("", wall, wall, limits, limits)
+
+
+def test_what_is_just_allowed_goes() -> None:
+    edge = leaping([(3.0, -3.0)], [(-3.0, 3.0)])
+    below = replace(plan(torch.zeros(2, 1, 2)), above=edge)
+    assert told([[-2.0, 0.0], [0.0, 0.0]], below, walled(1.0)) == ()
+    assert told([[-1.75, 0.0], [0.0, 0.0]], below, walled(1.0)) == ("level 2: wall 1.0", "")
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_from_a_state_that_is_no_number_nothing_may_be_followed(bad: float) -> None:
+    below = replace(plan(torch.zeros(2, 1, 2)), above=leaping([(0.1, 0.0)], [(0.1, 0.0)]))
+    said = told([[0.0, bad], [0.0, 0.0]], below, walled(1.0))
+    assert said == ("level 2: out of limits", "")
+
+
+def test_every_level_is_asked_and_the_lower_speaks_first() -> None:
+    two = replace(leaping([(0.6, 0.0)], [(0.4, 0.0)]), above=leaping([(0.1, 0.0)], [(0.9, 0.0)]))
+    below = replace(plan(torch.zeros(2, 1, 2)), above=two)
+    levels = walled(0.5), walled(0.8)
+    assert told([[0.0, 0.0]] * 2, below, *levels) == ("level 2: wall 0.5", "level 3: wall 0.8")
+    lacking = replace(below, above=replace(two, above=None))
+    assert told([[0.0, 0.0]] * 2, lacking, *levels) == (
+        "level 2: wall 0.5", "level 3 has no plan",
+    )  # fmt: skip
+
+
+def test_without_guardrails_above_only_limits_hold() -> None:
+    place, _, _ = level()
+    none = Guardrails((), Place())
+    free = place, none, GuardedObjective(Adding(), Free(), none)  # type: ignore[arg-type]
+    below = replace(plan(torch.zeros(2, 1, 2)), above=leaping([(2.9, 0.0)], [(3.1, 0.0)]))
+    assert told([[0.0, 0.0]] * 2, below, free) == ("", "level 2: out of limits")
+
+
+def test_every_level_is_under_its_seal() -> None:
+    levels = walled(0.5), walled(0.8)
+    overseer = Overseer(levels)
+    assert overseer.verify()
+    levels[1][1]._terms[0].limit = 9.0  # type: ignore[attr-defined]
+    assert not overseer.verify()
+    other = walled(0.5), walled(0.8)
+    exchanged = Overseer(other)
+    other[1][2]._guardrails = Guardrails((Below(9.0),), Place())
+    assert not exchanged.verify()
+
+
+def test_an_episode_begins_without_what_was_seen_in_the_last() -> None:
+    overseer = Overseer([walled(1.0, Mean())])
+    below = replace(plan(torch.zeros(1, 1, 2)), above=leaping([(0.4, 0.0)]))
+    overseer.look(torch.tensor([[-9.0, 0.0]]))
+    overseer.reset()
+    overseer.look(torch.tensor([[0.9, 0.0]]))
+    assert overseer.refusals(below) == ("level 2: wall 1.0",)
+
+
+def test_a_plan_lasts_as_many_ticks_as_a_step_of_its_level() -> None:
+    overseer = Overseer([level()])
+    made = replace(plan(torch.zeros(1, 1, 2)), above=leaping([(0.4, 0.0)]))
+    for said in ((), (), ("level 2 follows a plan that is over",)):
+        overseer.look(torch.zeros(1, 2))
+        assert overseer.refusals(made) == said
