@@ -11,8 +11,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from agent.core.considered import Fan, Rival
 from agent.core.loop import Tick
-from agent.core.messages import Fan, Message, Risk, Rival
+from agent.core.messages import Message
+from agent.core.risk import Risk
 from agent.core.spec import Spec, specs_of
 
 SIZES = {"B": 1, "O": 8, "S": 5, "Z": 6, "G": 2, "T": 3, "R": 2, "N": 4, "H": 5, "A": 2, "F": 7}

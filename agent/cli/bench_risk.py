@@ -9,7 +9,7 @@ import numpy as np
 
 from agent.cli.common import Figure, checkpoints, configure, figure, say, write_figures
 from agent.config.schema import AgentConfig
-from agent.core.messages import Risk
+from agent.core.risk import Risk
 from agent.evaluate.episodes import Outcome, trials_of
 from agent.evaluate.statistics import mean, proportion
 from agent.evaluate.workers import carry_out, jobs

@@ -4,22 +4,25 @@ Axes: `B` agents in lock-step, `K` candidate plans, `H` horizon in ticks, `A` ac
 `O` packed sensors, `Q` those of them that are no images, `S` sensors, `Z` latent, `G` goal,
 `T` cost terms, `R` guardrails, `U` sub-goals, `N` recollected states, `E` ensemble members,
 `M` draws of the world model's latent variable z, folded into `E` in a rollout. Energies are
-scalars; lower is better.
+scalars; lower is better. What is not posted but answered, `Rollout` and `Bill`, is in
+`agent.core.imagined`.
 
 Source: LeCun (2022), "A Path Towards Autonomous Machine Intelligence", sec. 3.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, fields, replace
 from enum import IntEnum
 
 from torch import Tensor
 
-from agent.core.errors import InputError, nearest
+from agent.core.considered import Fan, Rival
+from agent.core.imagined import Bill as Bill
+from agent.core.imagined import Rollout as Rollout
+from agent.core.risk import Risk
 from agent.core.spec import maybe, tensor
+from agent.core.subgoals import Subgoals
 
 
 class Mode(IntEnum):
@@ -35,44 +38,6 @@ class Ruling(IntEnum):
     ALLOWED = 0
     REPAIRED = 1
     VETOED = 2
-
-
-class Progress(IntEnum):
-    """How far a sub-goal has come."""
-
-    WAITING = 0
-    ACTIVE = 1
-    DONE = 2
-    FAILED = 3
-
-
-ATTITUDES = ("mean", "worst", "cvar", "free_energy")
-
-
-@dataclass(frozen=True, slots=True)
-class Risk:
-    """Attitude over futures, of all networks and draws of z: one of `ATTITUDES`.
-
-    `alpha` is the share of worst futures that `cvar` looks at, in (0, 1], or the temperature of
-    `free_energy`, above 0, in units of energy; `mean` and `worst` have no use for it.
-    Raises InputError for an unknown attitude or an `alpha` out of range.
-    """
-
-    kind: str = "mean"
-    alpha: float = 0.5
-
-    def __post_init__(self) -> None:
-        """Check the attitude."""
-        if self.kind not in ATTITUDES:
-            hint = nearest(self.kind, ATTITUDES)
-            raise InputError(f"risk: unknown attitude '{self.kind}'; {hint}")
-        most = 1.0 if self.kind == "cvar" else math.inf
-        if not 0.0 < self.alpha <= most or math.isinf(self.alpha):
-            wanted = "in (0, 1], the share of worst futures" if most == 1.0 else "above 0, finite"
-            raise InputError(
-                f"risk: expected an alpha {wanted}, for {self.kind}, came {self.alpha};"
-                f" set configurator.risk_alpha"
-            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,32 +115,6 @@ class Appraisal:
 
 
 @dataclass(frozen=True, slots=True)
-class Subgoals:
-    """Where each agent stands in a task of several sub-goals, and what the one at hand wants.
-
-    `names` are the U sub-goals'; `progress` of each is a `Progress`, `active` the one at hand,
-    which is held once everything is done. It asks for the readouts `aim` where `aimed`, in the
-    sensors' units and packed as they are.
-    """
-
-    aim: Tensor = tensor("B", "Q")
-    aimed: Tensor = tensor("B", "Q", dtype="bool")
-    active: Tensor = tensor("B", dtype="int64")
-    progress: Tensor = tensor("B", "U", dtype="int64")
-    names: tuple[str, ...] = ()
-
-    def rows(self, which: Tensor | slice) -> Subgoals:
-        """Return the sub-goals of some agents."""
-        return replace(
-            self,
-            aim=self.aim[which],
-            aimed=self.aimed[which],
-            active=self.active[which],
-            progress=self.progress[which],
-        )
-
-
-@dataclass(frozen=True, slots=True)
 class Directive:
     """Executive control: goal, weights, attention, mode, horizon, budget and risk attitude.
 
@@ -214,33 +153,6 @@ class Directive:
             subgoals=None if subgoals is None else subgoals.rows(which),
             foreseen=None if foreseen is None else foreseen[which],
         )
-
-
-@dataclass(frozen=True, slots=True)
-class Rival:
-    """The runner-up: the best candidate that is unlike the plan, and why it lost.
-
-    It lost by violating `guardrail` most, or, where that is -1, by its `energy`; `terms` are summed
-    over the horizon. Where its energy is infinite there was none.
-    """
-
-    actions: Tensor = tensor("B", "H", "A")
-    energy: Tensor = tensor("B")
-    terms: Tensor = tensor("B", "T")
-    violation: Tensor = tensor("B", low=0.0)
-    guardrail: Tensor = tensor("B", dtype="int64")
-
-
-@dataclass(frozen=True, slots=True)
-class Fan:
-    """A sample of `F` candidates that were considered, from the first to the last judged.
-
-    Energies and violations are infinite where a candidate was no use.
-    """
-
-    actions: Tensor = tensor("B", "F", "H", "A")
-    energy: Tensor = tensor("B", "F")
-    violation: Tensor = tensor("B", "F", low=0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -325,46 +237,3 @@ Message = (
     | Action
     | Forecast
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Rollout:
-    """Imagined futures: what the world model says candidate actions lead to.
-
-    Shapes: `start` [B Z], `actions` [B K H A], `latents` [E B K H Z]. Step h is the state
-    *after* action h. `quantities` maps a
-    readout name to [E B K H n], in the sensor's unit. A model with a latent variable draws M
-    futures from each of its networks; E counts them all, so that costs, attitudes to risk and
-    guardrails see every one.
-
-    `networks` says how many of them there are, the slowest part of E, so that what the model does
-    not know can be told from what nobody can (`agent.core.disagreement`). 1: there is nothing to
-    disagree about, as in what was seen; 0: the model does not say. `spread_scale` is the calibrated
-    factor from their deviation to the error to be expected.
-
-    `past` maps a guardrail that remembers to what it kept, [B m], of the episode up to and with
-    `start`; the runtime puts it there. Empty: nothing came before the first step.
-    """
-
-    start: Tensor
-    actions: Tensor
-    latents: Tensor
-    quantities: Mapping[str, Tensor]
-    networks: int = 0
-    spread_scale: float | Tensor = 1.0
-    past: Mapping[str, Tensor] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Bill:
-    """What imagined futures cost.
-
-    Shapes: `energy` [B K], already weighted and aggregated over members; `terms`
-    [B K T H], weighted; `guardrails` [B K R H], positive where violated, margin included;
-    `violation` [B K], the sum of the positive parts.
-    """
-
-    energy: Tensor
-    terms: Tensor
-    guardrails: Tensor
-    violation: Tensor

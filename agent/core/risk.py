@@ -3,12 +3,40 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from agent.core.messages import ATTITUDES as KINDS
-from agent.core.messages import Risk
+from agent.core.errors import InputError, nearest
+
+KINDS = ("mean", "worst", "cvar", "free_energy")
+
+
+@dataclass(frozen=True, slots=True)
+class Risk:
+    """Attitude over futures, of all networks and draws of z: one of `KINDS`.
+
+    `alpha` is the share of worst futures that `cvar` looks at, in (0, 1], or the temperature of
+    `free_energy`, above 0, in units of energy; `mean` and `worst` have no use for it.
+    Raises InputError for an unknown attitude or an `alpha` out of range.
+    """
+
+    kind: str = "mean"
+    alpha: float = 0.5
+
+    def __post_init__(self) -> None:
+        """Check the attitude."""
+        if self.kind not in KINDS:
+            hint = nearest(self.kind, KINDS)
+            raise InputError(f"risk: unknown attitude '{self.kind}'; {hint}")
+        most = 1.0 if self.kind == "cvar" else math.inf
+        if not 0.0 < self.alpha <= most or math.isinf(self.alpha):
+            wanted = "in (0, 1], the share of worst futures" if most == 1.0 else "above 0, finite"
+            raise InputError(
+                f"risk: expected an alpha {wanted}, for {self.kind}, came {self.alpha};"
+                f" set configurator.risk_alpha"
+            )
 
 
 def aggregate(energies: Tensor, risk: Risk) -> Tensor:
@@ -53,6 +81,3 @@ def attribute(parts: Tensor, energies: Tensor, risk: Risk) -> Tensor:
         shares = torch.zeros_like(energies).scatter(0, tail, each.expand_as(tail))
     shares = shares.detach().reshape(*energies.shape, *(1,) * (parts.ndim - energies.ndim))
     return (shares * parts).sum(dim=0)
-
-
-__all__ = ["KINDS", "aggregate", "attribute"]

@@ -10,7 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from agent.core.messages import Appraisal, Directive, Progress
+from agent.core.messages import Appraisal, Directive
+from agent.core.subgoals import Progress
 
 Said = Mapping[type, Any]
 """The messages of a tick, by kind."""

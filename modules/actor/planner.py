@@ -16,16 +16,9 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from agent.core.considered import Fan
 from agent.core.errors import InputError
-from agent.core.messages import (
-    Appraisal,
-    Directive,
-    Fan,
-    Mode,
-    Percept,
-    Plan,
-    Recollection,
-)
+from agent.core.messages import Appraisal, Directive, Mode, Percept, Plan, Recollection
 from agent.core.protocols import Inbox, Ports, Site
 from agent.core.settings import Settings
 from agent.core.spec import Spec

@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from agent.core.messages import Bill, Rival, Rollout
+from agent.core.considered import Rival
+from agent.core.messages import Bill, Rollout
 
 APART = 0.1
 """From where on two plans are different ones, in halves of the actuators' range."""

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from agent.core.errors import InputError, nearest
-from agent.core.messages import Directive, Subgoals
+from agent.core.messages import Directive
 from agent.core.protocols import Site
+from agent.core.subgoals import Subgoals
 from modules.configurator.fixed import FixedConfigurator
 from modules.configurator.subgoal import WORDS, Place, SubGoal
 

@@ -7,8 +7,9 @@ from typing import ClassVar, Literal
 import torch
 
 from agent.core.errors import InputError, nearest
-from agent.core.messages import Directive, Mode, Risk, Task
+from agent.core.messages import Directive, Mode, Task
 from agent.core.protocols import Inbox, Ports, Site
+from agent.core.risk import Risk
 from agent.core.settings import Settings
 
 

@@ -13,17 +13,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from agent.core.messages import (
-    Appraisal,
-    Directive,
-    Percept,
-    Progress,
-    Recollection,
-    Ruling,
-    Subgoals,
-    Verdict,
-)
+from agent.core.messages import Appraisal, Directive, Percept, Recollection, Ruling, Verdict
 from agent.core.protocols import Inbox, Ports, Site
+from agent.core.subgoals import Progress, Subgoals
 from modules.configurator.compiled import Compiled
 from modules.configurator.routes import Routes
 from modules.configurator.subgoal import SubGoal

@@ -20,7 +20,8 @@ from agent.config import schema
 from agent.config.build import Mind, blueprint
 from agent.config.resolve import parts, resolve
 from agent.core.loop import live
-from agent.core.messages import Directive, Mode, Recollection, Rollout, Subgoals
+from agent.core.messages import Directive, Mode, Recollection, Rollout
+from agent.core.subgoals import Subgoals
 from agent.evaluate.episodes import trials_of
 from tests.tiny import REACH, ROOT
 

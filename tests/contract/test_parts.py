@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from agent.config.resolve import resolve
 from agent.core.errors import InputError
-from agent.core.messages import Directive, Risk, Rollout
+from agent.core.messages import Directive, Rollout
+from agent.core.risk import Risk
 from agent.core.settings import Settings
 from modules.world_model.views import Views
 from tests.contract.stand import (

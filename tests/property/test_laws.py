@@ -12,17 +12,8 @@ from hypothesis import strategies as st
 
 from agent.config import schema, yaml
 from agent.core.errors import InputError, WiringError, nearest
-from agent.core.messages import (
-    Action,
-    Appraisal,
-    Directive,
-    Forecast,
-    Percept,
-    Plan,
-    Recollection,
-    Risk,
-)
-from agent.core.risk import aggregate
+from agent.core.messages import Action, Appraisal, Directive, Forecast, Percept, Plan, Recollection
+from agent.core.risk import Risk, aggregate
 from agent.core.schedule import GATE, GATE_READS, schedule
 from agent.evaluate.statistics import proportion
 from agent.train.calibrate import conformal

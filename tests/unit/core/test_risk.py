@@ -8,8 +8,7 @@ import pytest
 import torch
 
 from agent.core.errors import InputError
-from agent.core.messages import Risk
-from agent.core.risk import KINDS, aggregate, attribute
+from agent.core.risk import KINDS, Risk, aggregate, attribute
 
 ENERGIES = torch.tensor([[1.0, -2.0], [3.0, 0.0], [2.0, 7.0], [6.0, 1.0]])
 

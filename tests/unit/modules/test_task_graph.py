@@ -12,9 +12,10 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from agent.core.errors import InputError
-from agent.core.messages import Directive, Percept, Progress, Ruling, Task, Verdict
+from agent.core.messages import Directive, Percept, Ruling, Task, Verdict
 from agent.core.protocols import Site
 from agent.core.spec import Channel, Layout
+from agent.core.subgoals import Progress
 from modules.configurator.routes import Routes
 from modules.configurator.subgoal import SubGoal
 from modules.configurator.task_graph import TaskGraphConfigurator

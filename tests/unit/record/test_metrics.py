@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 import torch
 
-from agent.core.messages import Plan, Rival
+from agent.core.considered import Rival
+from agent.core.messages import Plan
 from agent.record.metrics import lost
 from tests.fake_run import HEADER, message
 

@@ -14,7 +14,8 @@ import torch
 from rich.console import Console
 
 from agent.core.loop import Tick
-from agent.core.messages import Appraisal, Directive, Percept, Plan, Progress, Subgoals
+from agent.core.messages import Appraisal, Directive, Percept, Plan
+from agent.core.subgoals import Progress, Subgoals
 from agent.record.playback import Episode, Record
 from agent.report.executive import attention, executive
 from agent.report.expectation import expectation, foreseen
