@@ -19,7 +19,7 @@ from pathlib import Path
 from tests.mutants import mutants
 
 ROOT = Path(__file__).resolve().parents[1]
-KERNEL = ("gate", "overseer", "repair", "guardrails", "past", "objective")
+KERNEL = ("gate", "mend", "overseer", "repair", "guardrails", "past", "objective")
 """Files of agent/core that judge plans; each has unit tests of its name, and all run all of them."""
 STUB = """import pytest
 

@@ -21,26 +21,16 @@ from torch import Tensor
 from agent.core.adaptive import AdaptiveMargins
 from agent.core.errors import InputError
 from agent.core.guardrails import Guardrails
+from agent.core.mend import Body, margin_of, mend, worst_of
 from agent.core.messages import Action, Percept, Plan, Ruling, Verdict
 from agent.core.objective import GuardedObjective
 from agent.core.origin import origin_of
 from agent.core.overseer import OVERSEEN, Overseer
 from agent.core.protocols import Above
-from agent.core.repair import (
-    CLAMPED,
-    LESSER,
-    WORDS,
-    Candidates,
-    Choice,
-    candidates,
-    choose,
-    reasons,
-)
 from agent.core.spec import Layout
 from agent.core.ungraded import ungraded
 from agent.core.watch import Watch
 
-ALLOWED, REPAIRED, VETOED = (int(r) for r in Ruling)
 OWN = (
     "guardrails", "_objective", "fallback", "_low", "_high", "_limits", "deadline_ms", "sealed",
     "_adaptive", "_origin", "_above",
@@ -189,7 +179,7 @@ class Gate:
         if not within.all() or not np.isfinite(state.numpy()).all():
             return self._mend(state, actions)
         values = self._values(state, actions)
-        worst, which = _worst(values)
+        worst, which = worst_of(values)
         if not all(w <= 0.0 for w in worst.tolist()):
             return self._mend(state, actions, values=values)
         self._kept = actions
@@ -217,65 +207,12 @@ class Gate:
         refusals: tuple[str, ...] = (),
         values: Tensor | None = None,
     ) -> tuple[Verdict, Action]:
-        """Judge row by row where at least one plan may not go out as it is.
-
-        `refusals` are the actor's own reasons against its plan, one for each agent; `values` the
-        guardrails' of plans that are known to be finite and within limits.
-        """
-        batch = state.shape[0]
-        refusals = refusals or ("",) * batch
-        sane = torch.isfinite(actions).all(dim=2).all(dim=1) & torch.isfinite(state).all(dim=1)
-        sane &= torch.tensor([not r for r in refusals])
-        clamped = torch.minimum(torch.maximum(actions, self._low), self._high)
-        clamped = torch.where(sane[:, None, None], clamped, self.fallback)
-        state = torch.where(sane[:, None], state, torch.zeros_like(state))
-        bent = (clamped != actions).any(dim=2).any(dim=1)
-        if values is None:
-            values = self._values(state, clamped)
-        worst, which = _worst(values)
-        worst = torch.where(sane, worst, torch.inf)
-        allowed = sane & (worst <= 0.0)
-        chosen, ahead = clamped, values[:, :, 0].clone()
-        ruling = torch.where(allowed, torch.where(bent, REPAIRED, ALLOWED), VETOED)
-        done = [CLAMPED] * batch
-        if bool((sane & ~allowed).any()):
-            found, every, choice = self._repair(state, clamped, values)
-            rows, taken = torch.arange(batch), torch.from_numpy(choice.index)
-            goes = sane & ~allowed & torch.from_numpy(choice.feasible | choice.lesser)
-            chosen = torch.where(goes[:, None, None], found.actions[rows, taken], chosen)
-            ahead = torch.where(goes[:, None], every[rows, taken, :, 0], ahead)
-            ruling[goes] = REPAIRED
-            for row in goes.nonzero()[:, 0].tolist():
-                kind = found.kinds[choice.index[row]]
-                done[row] = LESSER if choice.lesser[row] else WORDS[kind]
-        vetoed = ruling == VETOED
-        chosen = torch.where(vetoed[:, None, None], self.fallback, chosen)
-        self._kept = chosen
-        blamed = torch.where(sane & (worst > 0.0), which, torch.full_like(which, -1))
-        unfit = [
-            "" if ok else refused or "plan or percept not finite"
-            for ok, refused in zip(sane.tolist(), refusals, strict=True)
-        ]
-        named = [self.guardrails.names[g] if g >= 0 else "" for g in blamed.tolist()]
-        told = reasons(ruling.tolist(), named, done, unfit) if bool(ruling.any()) else ()
-        ahead = torch.where(vetoed[:, None], torch.inf, ahead)
-        verdict = Verdict(ruling, blamed, worst, self._margin(which, values), ahead, told)
-        return verdict, Action(chosen[:, 0].clone())
-
-    def _repair(
-        self, state: Tensor, plan: Tensor, values: Tensor
-    ) -> tuple[Candidates, Tensor, Choice]:
-        """Return candidates to go out in place of `plan`, their values [B K R H], and the choice.
-
-        They are imagined together: the one call that a repair costs.
-        """
-        kept = self._kept
-        if kept is not None and kept.shape != plan.shape:
-            kept = None
-        found = candidates(plan, kept, self.fallback)
-        others = self._objective.guard(state, found.actions[:, 1:])
-        every = torch.cat([values[:, None], others], dim=1)
-        return found, every, choose(found, every, self._high - self._low)
+        """Judge agent by agent where at least one plan may not go out as it is."""
+        body = Body(self._low, self._high, self.fallback)
+        verdict, self._kept = mend(
+            state, actions, refusals, values, self._kept, body, self._objective
+        )
+        return verdict, Action(self._kept[:, 0].clone())
 
     @staticmethod
     def _none(batch: int, value: int) -> Tensor:
@@ -285,10 +222,7 @@ class Gate:
         return self._objective.guard(state, actions[:, None])[:, 0]
 
     def _margin(self, which: Tensor, values: Tensor) -> Tensor:
-        if not len(self.guardrails):
-            return torch.zeros(len(which))
-        step = values.amax(dim=1).argmax(dim=1)
-        return self.guardrails.margins(values.shape[-1])[which, step]
+        return margin_of(self.guardrails, which, values)
 
     def _veto(self, batch: int, reason: str) -> tuple[Verdict, Action]:
         self._kept = None
@@ -308,12 +242,3 @@ def _own(given: Tensor) -> Tensor:
     if type(given) is not Tensor:
         raise TypeError(f"expected a plain tensor, came {type(given).__name__}")
     return given.detach().clone()
-
-
-def _worst(values: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the worst value over guardrails and steps [B], and whose it is [B]."""
-    if values.shape[1] == 0:
-        none = values.new_full((values.shape[0],), -torch.inf)
-        return none, torch.full_like(none, -1, dtype=torch.int64)
-    each = values.detach().numpy().max(axis=2)  # for a few numbers faster than torch
-    return torch.from_numpy(each.max(axis=1)), torch.from_numpy(each.argmax(axis=1))

@@ -12,7 +12,7 @@ from typing import Any
 
 from torch import Tensor
 
-from agent.core import repair
+from agent.core import mend, repair
 from agent.core.adaptive import AdaptiveMargins
 from agent.core.guardrails import Guardrails
 from agent.core.objective import GuardedObjective
@@ -43,7 +43,7 @@ def origin_of(
         watched[adaptive] = ("_guardrails", "_objective", "_horizon", "alpha", "_pace")
     judges = [kind, AdaptiveMargins, *([Overseer] if above else [])]
     files = (sys.modules[k.__module__] for k in (*judges, Guardrails, GuardedObjective, Past))
-    return Watch(watched, [*judges, repair, *files], [fallback])
+    return Watch(watched, [*judges, mend, repair, *files], [fallback])
 
 
 __all__ = ["origin_of"]

@@ -131,7 +131,7 @@ RUNTIME: list[Vector] = [
     Vector("the gate's values on the instance", lambda s: s.set(
         s.gate, "_values", lambda a, b: torch.full((1, len(s.mind.rails), b.shape[1]), SAFE))),
     Vector("the worst value, in the gate's file", lambda s: s.patch(
-        file, "_worst", lambda v: (torch.full((len(v),), SAFE), torch.zeros(len(v)).long()))),
+        file, "worst_of", lambda v: (torch.full((len(v),), SAFE), torch.zeros(len(v)).long()))),
     Vector("the gate exchanged", _swapped),
     Vector("limits of the body exchanged", _exchanged),
     Vector("limits of the body in place", _in_place),

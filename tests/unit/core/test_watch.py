@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from agent.core import gate as gates
-from agent.core import repair
+from agent.core import mend, repair
 from agent.core.adaptive import AdaptiveMargins
 from agent.core.gate import Gate
 from agent.core.guardrails import Guardrails
@@ -59,7 +59,8 @@ DEEDS: dict[str, Deed] = {
     "a property": patch(lambda _: GuardedObjective, "guardrails", property(asks_nobody)),
     "a method put on the objective": patch(lambda guard: guard._objective, "guard"),
     "a method of the guardrails' class": patch(lambda _: Guardrails, "evaluate"),
-    "a function the gate uses": patch(lambda _: gates, "_worst"),
+    "a function the gate uses": patch(lambda _: gates, "worst_of"),
+    "a function that mends": patch(lambda _: mend, "choose"),
     "a function that repairs": recoded_repair,
     "the world model": patch(lambda guard: guard._objective, "_model", Adding()),
     "the cost": patch(lambda guard: guard._objective, "_cost", Free()),
