@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+
+import pytest
+
+from agent.cli.main import main
 
 FIGURES = {"value", "low", "high", "n", "unit"}
 ROOT = Path(__file__).resolve().parents[1]
@@ -50,3 +55,14 @@ def figures(path: Path) -> dict[str, Any]:
     assert all(set(f) >= FIGURES for f in whole["figures"].values())
     found: dict[str, Any] = whole["figures"]
     return found
+
+
+def refused(words: list[Any], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Expect exit code 2, one line matching `said`, and no file but those that were there."""
+    before = sorted(Path.cwd().rglob("*"))
+    code = main([str(w) for w in words])
+    line = capsys.readouterr().err
+    assert code == 2, line
+    assert line.count("\n") == 1, line
+    assert re.fullmatch(f"error: .*{said}.*\n", line), line
+    assert sorted(Path.cwd().rglob("*")) == before
