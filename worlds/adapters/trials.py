@@ -6,8 +6,7 @@ Seeds from `EVALUATION_SEEDS` on are for evaluation; training and tuning must st
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 
 from agent.core.messages import Task
 from worlds.adapters.gymnasium import Gymnasium
+from worlds.scoring import Score
 
 EVALUATION_SEEDS = 1_000_000
 
@@ -24,28 +24,14 @@ def tasks(seeds: Sequence[int]) -> Task:
     return Task(torch.zeros(len(seeds), 0))
 
 
-@dataclass(frozen=True, slots=True)
-class Score:
-    """What environments said of one episode per row.
+class Scorer:
+    """Listens to what environments say beside their observations; call `look` after every tick.
 
     `reached`: `info` said `is_success` (or `success`) at some tick; of an environment that never
-    says it, that the episode was not terminated. `reach_tick`: first such tick, or 0 (-1: never).
-    `contacts` count ticks with `info["cost"]` above 0, or not a number; `counted` is False if no
-    cost was ever told. `more`, by name: `return`, the sum of rewards, `cost`, the sum of costs,
-    and `lived_ticks`, ticks before the environment ended the episode.
+    says it, that the episode was not terminated. `contacts` are ticks with `info["cost"]` above 0,
+    or not a number, counted if a cost was ever told. `more`: `return`, the sum of rewards, `cost`,
+    the sum of costs, and `lived_ticks`, ticks before the environment ended the episode.
     """
-
-    reached: NDArray[np.bool_]
-    reach_tick: NDArray[np.int64]
-    contacts: NDArray[np.int64]
-    speeding: NDArray[np.int64]
-    closest_m: NDArray[np.float64]
-    counted: bool
-    more: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
-
-
-class Scorer:
-    """Listens to what environments say beside their observations; call `look` after every tick."""
 
     def __init__(self, world: Gymnasium, task: Task) -> None:
         """Score episodes of `world`; there is nothing in `task`."""
@@ -84,7 +70,9 @@ class Scorer:
             more["cost"] = self._cost.copy()
         none = np.zeros(self._world.batch, dtype=np.int64)
         far = np.full(self._world.batch, np.inf)
-        return Score(reach >= 0, reach, self._contacts.copy(), none, far, self._counted, more)
+        return Score(
+            reach >= 0, reach, self._contacts.copy(), none, far, counted=self._counted, more=more
+        )
 
 
 __all__ = ["EVALUATION_SEEDS", "Score", "Scorer", "tasks"]

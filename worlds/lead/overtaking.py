@@ -13,9 +13,10 @@ import torch
 from numpy.typing import NDArray
 
 from agent.core.messages import Task
-from worlds.lead.trials import CAR_M, EVALUATION_SEEDS, Score
+from worlds.lead.trials import CAR_M, EVALUATION_SEEDS
 from worlds.lead.trials import Scorer as Following
 from worlds.lead.world import Lead
+from worlds.scoring import Score
 from worlds.simulation import Array
 
 PACE_M_S = (1.4, 1.8)

@@ -7,7 +7,6 @@ Seeds from `EVALUATION_SEEDS` on are for evaluation; training and tuning must st
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 
 from agent.core.messages import Task
 from worlds.lead.world import Lead
+from worlds.scoring import Score, Stay
 from worlds.simulation import Array
 
 EVALUATION_SEEDS = 1_000_000
@@ -41,27 +41,12 @@ def adversarial(seeds: Sequence[int]) -> Task:
     return Task(torch.tensor(np.stack(draws), dtype=torch.float32))
 
 
-@dataclass(frozen=True, slots=True)
-class Score:
-    """What truly happened in one episode per row, read from the simulator.
+class Scorer:
+    """Watches the true simulator beside an agent; call `look` after every tick.
 
     `reached`: once the lead car had turned, it was within 30 cm of where it was to be seen for 10
-    ticks in a row. `reach_tick`: first tick of that stay (-1: never). `contacts` and `speeding`
-    count ticks in which, at any physics step, the cars touched or the car drove faster than 2 m/s;
-    `closest_m` is the least gap, `distance_m` the last distance from the goal.
+    ticks in a row. Contacts are of the two cars, too fast is above 2 m/s; `closest_m` is their gap.
     """
-
-    reached: NDArray[np.bool_]
-    reach_tick: NDArray[np.int64]
-    contacts: NDArray[np.int64]
-    speeding: NDArray[np.int64]
-    closest_m: Array
-    distance_m: Array
-    ticks: int
-
-
-class Scorer:
-    """Watches the true simulator beside an agent; call `look` after every tick."""
 
     hold = HOLD_TICKS
 
@@ -69,11 +54,9 @@ class Scorer:
         """Score episodes of `world` against the goals of `task`."""
         self.world, self.goal = world, task.goal.double().numpy()
         n = world.batch
-        self._held = np.zeros(n, dtype=np.int64)
-        self._reach = np.full(n, -1)
+        self._hold, self._reach = Stay(n, self.hold), np.full(n, -1)
         self._contacts, self._speeding = np.zeros(n, dtype=np.int64), np.zeros(n, dtype=np.int64)
         self._closest, self._distance = np.full(n, np.inf), np.full(n, np.inf)
-        self._ticks = 0
 
     def look(self) -> None:
         """Read the last tick from the simulator, every physics step of it."""
@@ -83,10 +66,7 @@ class Scorer:
         self._speeding += (np.linalg.norm(trace[..., 2:4], axis=-1) > SPEED_LIMIT_M_S).any(axis=1)
         self._closest = np.minimum(self._closest, near)
         self._distance = self.distance(trace[:, -1])
-        self._held = np.where(self.there(), self._held + 1, 0)
-        fresh = (self._held >= self.hold) & (self._reach < 0)
-        self._reach[fresh] = self._ticks - self.hold + 1
-        self._ticks += 1
+        self._reach = self._hold.look(self.there())
 
     def distance(self, values: Array) -> Array:
         """Return how far each car is from its goal [B] by what sensors show, [B O]."""
@@ -113,7 +93,6 @@ class Scorer:
             speeding=self._speeding.copy(),
             closest_m=self._closest.copy(),
             distance_m=self._distance.copy(),
-            ticks=self._ticks,
         )
 
 

@@ -6,8 +6,7 @@ Seeds from `EVALUATION_SEEDS` on are for evaluation; training and tuning must st
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 from agent.core.messages import Task
 from worlds.push.layout import PASS_M, RADIUS_M, THICK_M, draw
 from worlds.push.world import SENSORS
+from worlds.scoring import Score, Stay
 from worlds.simulation import Array
 
 EVALUATION_SEEDS = 1_000_000
@@ -36,42 +36,24 @@ def tasks(seeds: Sequence[int]) -> Task:
     return Task(torch.tensor(goals, dtype=torch.float32))
 
 
-@dataclass(frozen=True, slots=True)
-class Score:
-    """What truly happened in one episode per row, read from the simulator.
-
-    `reached`: the puck stayed within 10 cm of the goal for 5 ticks in a row. `reach_tick`: first
-    tick of that stay (-1: never). `contacts` and `speeding` count ticks in which, at any physics
-    step, the puck touched a wall or was faster than 1 m/s; touching the box is no contact.
-    `closest_m` is the least distance from its rim to a wall, `distance_m` the last distance to the
-    goal. `more`, by name, has the stages: `freed` is 1 if at some tick the door was 0.22 m open,
-    `through` if, after that, the puck was in the other room than the one it started in.
-    """
-
-    reached: NDArray[np.bool_]
-    reach_tick: NDArray[np.int64]
-    contacts: NDArray[np.int64]
-    speeding: NDArray[np.int64]
-    closest_m: Array
-    distance_m: Array
-    ticks: int
-    more: Mapping[str, Array] = field(default_factory=dict)
-
-
 class Scorer:
-    """Watches the true simulator beside an agent; call `look` after every tick."""
+    """Watches the true simulator beside an agent; call `look` after every tick.
+
+    `reached`: the puck stayed within 10 cm of the goal for 5 ticks in a row. Contacts are of the
+    puck with a wall, not with the box, too fast is above 1 m/s; `closest_m` is from its rim to a
+    wall. `more` has the stages: `freed` is 1 if at some tick the door was 0.22 m open, `through`
+    if, after that, the puck was in the other room than the one it started in.
+    """
 
     def __init__(self, world: Any, task: Task) -> None:
         """Score episodes of `world`, a `Push`, against the goals of `task`."""
         self.world, self.goal = world, task.goal.double().numpy()
         n = world.batch
-        self._held = np.zeros(n, dtype=np.int64)
-        self._reach = np.full(n, -1)
+        self._hold, self._reach = Stay(n, HOLD_TICKS), np.full(n, -1)
         self._contacts, self._speeding = np.zeros(n, dtype=np.int64), np.zeros(n, dtype=np.int64)
         self._closest, self._distance = np.full(n, np.inf), np.full(n, np.inf)
         self._freed, self._through = np.zeros(n, dtype=np.bool_), np.zeros(n, dtype=np.bool_)
         self._side: Array | None = None
-        self._ticks = 0
 
     def look(self) -> None:
         """Read the last tick from the simulator, every physics step of it."""
@@ -85,10 +67,7 @@ class Scorer:
         self._stages(trace)
         place = trace[:, -1, SENSORS["position"]]
         self._distance = np.linalg.norm(place - self.goal, axis=-1)
-        self._held = np.where(self._distance <= TOLERANCE_M, self._held + 1, 0)
-        fresh = (self._held >= HOLD_TICKS) & (self._reach < 0)
-        self._reach[fresh] = self._ticks - HOLD_TICKS + 1
-        self._ticks += 1
+        self._reach = self._hold.look(self._distance <= TOLERANCE_M)
 
     def _stages(self, trace: Array) -> None:
         x = trace[:, -1, 0]
@@ -111,7 +90,6 @@ class Scorer:
             speeding=self._speeding.copy(),
             closest_m=self._closest.copy(),
             distance_m=self._distance.copy(),
-            ticks=self._ticks,
             more={"freed": self._freed.astype(float), "through": self._through.astype(float)},
         )
 

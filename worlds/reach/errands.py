@@ -18,8 +18,9 @@ from agent.core.errors import InputError, nearest
 from agent.core.messages import Observation, Task
 from agent.core.settings import Settings
 from worlds.reach import trials
-from worlds.reach.trials import EVALUATION_SEEDS, Score, tasks
+from worlds.reach.trials import EVALUATION_SEEDS, tasks
 from worlds.reach.world import SENSORS, Reach
+from worlds.scoring import Score
 from worlds.simulation import Array
 
 
@@ -91,7 +92,7 @@ class Scorer(trials.Scorer):
     def look(self) -> None:
         """Read the last tick from the simulator, every physics step of it."""
         super().look()
-        stations, lived = self.world.errand.stations, self._ticks - 1
+        stations, lived = self.world.errand.stations, self._hold.tick
         trace = self.world.readings(self.world.simulation.trace)
         for one in self.world.errand.throughout:
             held = [self._there(one, trace[:, step]) for step in range(trace.shape[1])]

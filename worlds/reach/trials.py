@@ -7,7 +7,6 @@ Seeds from `EVALUATION_SEEDS` on are for evaluation; training and tuning must st
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,7 @@ from numpy.typing import NDArray
 
 from agent.core.messages import Observation, Task
 from worlds.reach.world import Reach, clear_pose, start
-from worlds.simulation import Array
+from worlds.scoring import Score, Stay
 
 EVALUATION_SEEDS = 1_000_000
 TOLERANCE_M = 0.03
@@ -58,37 +57,20 @@ def adversarial(seeds: Sequence[int]) -> Task:
     return Task(torch.tensor(np.stack(goals), dtype=torch.float32))
 
 
-@dataclass(frozen=True, slots=True)
-class Score:
-    """What truly happened in one episode per row, read from the simulator.
-
-    `reached`: the fingertip stayed within 3 cm of the goal for 10 ticks in a row.
-    `reach_tick`: first tick of that stay (-1: never). `contacts` and `speeding` count ticks in
-    which, at any physics step, the arm touched the post or a joint exceeded 2 rad/s;
-    `closest_m` is the least distance to the post, `distance_m` the last distance to the goal.
-    """
-
-    reached: NDArray[np.bool_]
-    reach_tick: NDArray[np.int64]
-    contacts: NDArray[np.int64]
-    speeding: NDArray[np.int64]
-    closest_m: Array
-    distance_m: Array
-    ticks: int
-
-
 class Scorer:
-    """Watches the true simulator beside an agent; call `look` after every tick."""
+    """Watches the true simulator beside an agent; call `look` after every tick.
+
+    `reached`: the fingertip stayed within 3 cm of the goal for 10 ticks in a row. Contacts are of
+    the arm with the post, too fast is a joint beyond 2 rad/s; `closest_m` is from the post.
+    """
 
     def __init__(self, world: Reach, task: Task) -> None:
         """Score episodes of `world` against the goals of `task`."""
         self.world, self.goal = world, task.goal.double().numpy()
         n = world.batch
-        self._held = np.zeros(n, dtype=np.int64)
-        self._reach = np.full(n, -1)
+        self._hold, self._reach = Stay(n, HOLD_TICKS), np.full(n, -1)
         self._contacts, self._speeding = np.zeros(n, dtype=np.int64), np.zeros(n, dtype=np.int64)
         self._closest, self._distance = np.full(n, np.inf), np.full(n, np.inf)
-        self._ticks = 0
 
     def look(self) -> None:
         """Read the last tick from the simulator, every physics step of it."""
@@ -98,11 +80,7 @@ class Scorer:
         self._speeding += (np.abs(trace[..., 2:4]) > SPEED_LIMIT_RAD_S).any(axis=(1, 2))
         self._closest = np.minimum(self._closest, near)
         self._distance = np.linalg.norm(trace[:, -1, 4:6] - self.goal, axis=-1)
-        inside = self._distance <= TOLERANCE_M
-        self._held = np.where(inside, self._held + 1, 0)
-        fresh = (self._held >= HOLD_TICKS) & (self._reach < 0)
-        self._reach[fresh] = self._ticks - HOLD_TICKS + 1
-        self._ticks += 1
+        self._reach = self._hold.look(self._distance <= TOLERANCE_M)
 
     @property
     def done(self) -> NDArray[np.bool_]:
@@ -118,7 +96,6 @@ class Scorer:
             speeding=self._speeding.copy(),
             closest_m=self._closest.copy(),
             distance_m=self._distance.copy(),
-            ticks=self._ticks,
         )
 
 

@@ -7,7 +7,6 @@ Seeds from `EVALUATION_SEEDS` on are for evaluation; training and tuning must st
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,28 +16,11 @@ from numpy.typing import NDArray
 from agent.core.errors import InputError, nearest
 from agent.core.messages import Observation, Task
 from worlds.robots.settings import Robot
-from worlds.simulation import Array
+from worlds.scoring import Score, Stay
 
 EVALUATION_SEEDS = 1_000_000
 GOALS = 1
 """The stream of draws that goals come from; starts have 0."""
-
-
-@dataclass(frozen=True, slots=True)
-class Score:
-    """What truly happened in one episode per row, read from the simulator.
-
-    `reached`: the aim was held as `trial` asks; if nothing was asked, that no limit was broken.
-    `reach_tick`: first tick of that (-1: never). `contacts` counts ticks beyond a limit of `trial`
-    at any physics step; `counted` is False without limits. `closest_m` is the least room to any.
-    """
-
-    reached: NDArray[np.bool_]
-    reach_tick: NDArray[np.int64]
-    contacts: NDArray[np.int64]
-    speeding: NDArray[np.int64]
-    closest_m: Array
-    counted: bool
 
 
 class Aims:
@@ -77,15 +59,19 @@ class Aims:
 
 
 class Scorer:
-    """Watches the true simulator beside an agent; call `look` after every tick."""
+    """Watches the true simulator beside an agent; call `look` after every tick.
+
+    `reached`: the aim was held as `trial` asks; if nothing was asked, that no limit was broken.
+    `contacts` counts ticks beyond a limit of `trial` at any physics step, if it has any;
+    `closest_m` is the least room to any.
+    """
 
     def __init__(self, world: Any, task: Task, config: Robot) -> None:
         """Score episodes of `world` against the goals of `task` and the limits of the config."""
         self._world, self._trial, n = world, config.trial, world.batch
         self._goal = task.goal.double().numpy()
-        self._held, self._broken = np.zeros(n, dtype=np.int64), np.zeros(n, dtype=np.int64)
-        self._reach, self._room = np.full(n, -1), np.full(n, np.inf)
-        self._ticks = 0
+        self._hold, self._reach = Stay(n, self._trial.hold), np.full(n, -1)
+        self._broken, self._room = np.zeros(n, dtype=np.int64), np.full(n, np.inf)
 
     def look(self) -> None:
         """Read the last tick from the simulator, every physics step of it."""
@@ -99,10 +85,7 @@ class Scorer:
             self._room = np.minimum(self._room, room)
         if trial.aim:
             off = np.linalg.norm(seen[:, -1, sensors[trial.aim]] - self._goal, axis=-1)
-            self._held = np.where(off <= trial.within, self._held + 1, 0)
-            fresh = (self._held >= trial.hold) & (self._reach < 0)
-            self._reach[fresh] = self._ticks - trial.hold + 1
-        self._ticks += 1
+            self._reach = self._hold.look(off <= trial.within)
 
     @property
     def done(self) -> NDArray[np.bool_]:

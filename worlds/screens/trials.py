@@ -6,14 +6,14 @@ Seeds from `EVALUATION_SEEDS` on are for evaluation; training and tuning must st
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from agent.core.messages import Task
+from worlds.scoring import Score, Stay
 from worlds.screens.world import HALF_M, Screens
 from worlds.simulation import Array
 
@@ -41,28 +41,15 @@ def errand(seed: int, booth: tuple[Array, Array]) -> Array:
             return goal
 
 
-@dataclass(frozen=True, slots=True)
-class Score:
-    """What truly happened in one episode per row, read from the simulator.
+class Scorer:
+    """Watches the true simulator beside an agent; call `look` after every tick.
 
     `reached`: found again. After the errand (the puck within 15 cm of its place), with the thing
     out of sight for 50 ticks in a row or more, the puck was within 15 cm of the thing for 5 ticks.
-    `reach_tick`: first tick of that stay (-1: never). `distance_m` is the last distance to the
-    thing. Nothing can be touched. `more`: `errand`, whether it was done, and `hidden_ticks`, for
-    how long in a row the thing was out of sight at most, before it was found.
+    Nothing can be touched; `distance_m` is from the thing. `more`: `errand`, whether it was done,
+    and `hidden_ticks`, for how long in a row the thing was out of sight at most, before it was
+    found.
     """
-
-    reached: NDArray[np.bool_]
-    reach_tick: NDArray[np.int64]
-    contacts: NDArray[np.int64]
-    speeding: NDArray[np.int64]
-    closest_m: Array
-    distance_m: Array
-    more: Mapping[str, Array] = field(default_factory=dict)
-
-
-class Scorer:
-    """Watches the true simulator beside an agent; call `look` after every tick."""
 
     def __init__(self, world: Screens, task: Task) -> None:
         """Score episodes of `world`; the goals of `task` are errands."""
@@ -70,8 +57,8 @@ class Scorer:
         n = world.batch
         self._errand = np.zeros(n, dtype=bool)
         self._hidden, self._longest = np.zeros(n, dtype=np.int64), np.zeros(n, dtype=np.int64)
-        self._held, self._reach = np.zeros(n, dtype=np.int64), np.full(n, -1)
-        self._distance, self._ticks = np.full(n, np.inf), 0
+        self._hold, self._reach = Stay(n, HOLD_TICKS), np.full(n, -1)
+        self._distance = np.full(n, np.inf)
 
     def look(self) -> None:
         """Read the last tick from the simulator."""
@@ -82,10 +69,7 @@ class Scorer:
         self._longest = np.where(self.done, self._longest, np.maximum(self._longest, self._hidden))
         self._distance = np.linalg.norm(puck - thing, axis=-1)
         found = self._errand & (self._longest >= HIDDEN_TICKS) & (self._distance <= TOLERANCE_M)
-        self._held = np.where(found, self._held + 1, 0)
-        fresh = (self._held >= HOLD_TICKS) & (self._reach < 0)
-        self._reach[fresh] = self._ticks - HOLD_TICKS + 1
-        self._ticks += 1
+        self._reach = self._hold.look(found)
 
     @property
     def done(self) -> NDArray[np.bool_]:

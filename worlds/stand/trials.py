@@ -5,15 +5,14 @@ Seeds from `EVALUATION_SEEDS` on are for evaluation; training and tuning must st
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from agent.core.messages import Task
-from worlds.simulation import Array
+from worlds.scoring import Score
 from worlds.stand.world import Stand
 
 EVALUATION_SEEDS = 1_000_000
@@ -30,27 +29,14 @@ def tasks(seeds: Sequence[int]) -> Task:
     return Task(torch.zeros(len(seeds), 0))
 
 
-@dataclass(frozen=True, slots=True)
-class Score:
-    """What truly happened in one episode per row, read from the simulator.
-
-    `reached`: the head was never below 0.6 m, at no physics step so far. `reach_tick` is 0 then,
-    else -1. `contacts` and `speeding` count ticks in which, at any physics step, leg or torso
-    touched the floor or a joint was faster than 3 rad/s; `closest_m` is the least height of the
-    head. `more`, by name, are ticks stood before the first fall and the mean charge (a share).
-    """
-
-    reached: NDArray[np.bool_]
-    reach_tick: NDArray[np.int64]
-    contacts: NDArray[np.int64]
-    speeding: NDArray[np.int64]
-    closest_m: Array
-    ticks: int
-    more: Mapping[str, Array] = field(default_factory=dict)
-
-
 class Scorer:
-    """Watches the true simulator beside an agent; call `look` after every tick."""
+    """Watches the true simulator beside an agent; call `look` after every tick.
+
+    `reached`: the head was never below 0.6 m, at no physics step so far; `reach_tick` is 0 then.
+    Contacts are of leg or torso with the floor, too fast is a joint beyond 3 rad/s; `closest_m` is
+    the least height of the head. `more` are ticks stood before the first fall and the mean charge
+    (a share).
+    """
 
     def __init__(self, world: Stand, task: Task) -> None:
         """Score episodes of `world`; there is nothing in `task`."""
@@ -83,7 +69,6 @@ class Scorer:
             contacts=self._contacts.copy(),
             speeding=self._speeding.copy(),
             closest_m=self._lowest.copy(),
-            ticks=self._ticks,
             more={
                 "stood_ticks": self._stood.copy(),
                 "charge": self._charge / max(self._ticks, 1),

@@ -6,13 +6,13 @@ Seeds from `EVALUATION_SEEDS` on are for evaluation; training and tuning must st
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from agent.core.messages import Task
+from worlds.scoring import Score
 from worlds.toys.world import Toys
 
 EVALUATION_SEEDS = 1_000_000
@@ -21,17 +21,6 @@ EVALUATION_SEEDS = 1_000_000
 def tasks(seeds: Sequence[int]) -> Task:
     """Return the empty goals [B 0] of episodes that are only watched."""
     return Task(torch.zeros(len(seeds), 0))
-
-
-@dataclass(frozen=True, slots=True)
-class Score:
-    """What every world's scores have; of episodes without a goal, limits or a hand in them."""
-
-    reached: NDArray[np.bool_]
-    reach_tick: NDArray[np.int64]
-    contacts: NDArray[np.int64]
-    speeding: NDArray[np.int64]
-    closest_m: NDArray[np.float64]
 
 
 class Scorer:
