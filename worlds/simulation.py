@@ -8,10 +8,13 @@ from pathlib import Path
 
 import mujoco
 import numpy as np
+import torch
 from mujoco import rollout
 from numpy.typing import NDArray
+from torch import Tensor
 
 from agent.core.errors import InputError, PhysicsError
+from agent.core.messages import Observation
 
 Array = NDArray[np.float64]
 FULL = int(mujoco.mjtState.mjSTATE_FULLPHYSICS)
@@ -94,6 +97,11 @@ class Simulation:
         """
         models = self.models if len(state) == self.batch else [self.model] * len(state)
         return self._pool.rollout(models, self._data, state, control)  # type: ignore[no-any-return]
+
+    def observed(self, values: Tensor, valid: Tensor, first: bool) -> Observation:
+        """Return what sensors show now as an observation: `values` [B O], `valid` [B S]."""
+        time_s = torch.from_numpy(self.state[:, 0].astype(np.float32))
+        return Observation(values, valid, time_s, torch.full((self.batch,), first))
 
     def restore(self, state: Array) -> None:
         """Put the copies into full physics states [B, nstate] taken from `state` earlier."""

@@ -171,12 +171,8 @@ class Mjcf:
                 f"mjcf: sensor '{name}' of row {row} shows {float(values[row, column])}; this"
                 f" episode is invalid; lower the timestep or the commands"
             )
-        return Observation(
-            values=values,
-            valid=torch.ones(self.batch, len(self._found.sensors.channels), dtype=torch.bool),
-            time_s=torch.from_numpy(self.simulation.state[:, 0].astype(np.float32)),
-            first=torch.full((self.batch,), first),
-        )
+        valid = torch.ones(self.batch, len(self._found.sensors.channels), dtype=torch.bool)
+        return self.simulation.observed(values, valid, first)
 
 
 __all__ = ["Mjcf"]

@@ -113,9 +113,4 @@ class Screens:
         valid = torch.ones(self.batch, len(SENSORS.channels), dtype=torch.bool)
         valid[:, -1] = torch.from_numpy(self.in_sight(places[:, :2], places[:, 4:]))
         values[:, 4:] *= valid[:, -1:]
-        return Observation(
-            values=values,
-            valid=valid,
-            time_s=torch.from_numpy(self.simulation.state[:, 0].astype(np.float32)),
-            first=torch.full((self.batch,), first),
-        )
+        return self.simulation.observed(values, valid, first)

@@ -117,12 +117,9 @@ class Toys:
         values = np.concatenate([shown, share[..., None], self._unseen[..., None]], axis=-1)
         always = np.ones_like(seen)
         valid = np.stack([seen, seen, seen, always, always], axis=-1)
-        return Observation(
-            values=torch.from_numpy(values.reshape(self.batch, -1).astype(np.float32)),
-            valid=torch.from_numpy(valid.reshape(self.batch, -1)),
-            time_s=torch.from_numpy(self.simulation.state[:, 0].astype(np.float32)),
-            first=torch.full((self.batch,), first),
-        )
+        shows = torch.from_numpy(values.reshape(self.batch, -1).astype(np.float32))
+        works = torch.from_numpy(valid.reshape(self.batch, -1))
+        return self.simulation.observed(shows, works, first)
 
 
 def start(seed: int) -> tuple[Array, Array]:
