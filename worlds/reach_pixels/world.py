@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from agent.core.messages import Action, Observation
-from worlds.eye import DEPTH, SIZE, Eye, with_camera
+from agent.core.messages import Observation
+from worlds.above import Above
+from worlds.eye import DEPTH, SIZE, Greys, with_camera
 from worlds.reach import world as reach
 from worlds.simulation import Array
 
@@ -33,12 +34,10 @@ STREAM = 4
 SENSORS = with_camera(reach.SENSORS)
 
 
-class ReachPixels:
+class ReachPixels(Above):
     """`reach`, and a camera that looks straight down on it: the last 3 frames, 64x64 grey pixels.
 
-    The oldest frame comes first; an episode begins with its first frame three times. The sensors of
-    `reach` are there too, before `camera`: as labels for readouts and guardrails in training. A
-    perception of pixels looks at none of them.
+    The post may look different from episode to episode.
     """
 
     class Config(reach.Reach.Config):
@@ -49,6 +48,8 @@ class ReachPixels:
 
         looks: int = Field(default=1, ge=1)
 
+    below = reach.Reach
+    shades = SHADES
     trials = "worlds.reach.trials"
     sensors = SENSORS
     actuators = reach.ACTUATORS
@@ -56,35 +57,18 @@ class ReachPixels:
 
     def __init__(self, config: Config, batch: int) -> None:
         """Build `batch` copies. Raises NoGraphics if there is no OpenGL here."""
-        self._body = reach.Reach(config.model_copy(update={"dropout": 0.0}), batch)
-        self.batch, self.model, self.simulation = batch, self._body.model, self._body.simulation
-        outages = config.dropout, config.outage_ticks
-        self._eye = Eye(self.model, SHADES, SENSORS, batch, outages)
+        super().__init__(config, batch)
         self._looks, self._post = config.looks, np.full(batch, SHADES["post"])
 
     def reset(self, seeds: Sequence[int]) -> Observation:
         """Start one episode per seed, at rest in a random pose clear of the post."""
         self._post = self.greys()[self.look_of(seeds)]
-        return self._begin(seeds, self._body.reset(seeds))
+        return super().reset(seeds)
 
     def show(self, poses: Array) -> Observation:
         """Return what sensors and camera show at rest in joint angles `poses` [B 2] (rad)."""
         self._post = self.greys()[np.zeros(len(poses), dtype=np.int64)]
         return self._begin(range(len(poses)), self._body.show(poses))
-
-    def step(self, action: Action) -> Observation:
-        """Advance one tick (0.05 s). Raises PhysicsError if the physics becomes unstable."""
-        felt = self._body.step(action)
-        return self._eye.follow(felt, self.simulation.qpos, {"post": self._post})
-
-    def close(self) -> None:
-        """Stop the simulation threads and give the graphics context back."""
-        self._body.close()
-        self._eye.close()
-
-    def readings(self, trace: Array) -> Array:
-        """Return packed sensor values [..., n] of `reach` from raw sensor readings."""
-        return self._body.readings(trace)
 
     def greys(self) -> Array:
         """Return the greys that the post may have, [looks]."""
@@ -97,8 +81,8 @@ class ReachPixels:
         draws = [np.random.default_rng((seed, STREAM)).integers(self._looks) for seed in seeds]
         return np.array(draws, dtype=np.int64)
 
-    def _begin(self, seeds: Sequence[int], felt: Observation) -> Observation:
-        return self._eye.begin(seeds, felt, self.simulation.qpos, {"post": self._post})
+    def _greys(self) -> Greys:
+        return {"post": self._post}
 
 
 __all__ = ["DEPTH", "SENSORS", "SHADES", "SIZE", "ReachPixels"]
