@@ -89,11 +89,11 @@ def parts(slot: str) -> dict[str, Found]:
     return found
 
 
-def _own(slot: str) -> dict[str, Found]:
-    """Return the built-in parts of a slot by short name."""
+def _own(slot: str, name: str = "*") -> dict[str, Found]:
+    """Return the parts of a slot that are files of ours: all, or the one of this name."""
     found: dict[str, Found] = {}
     folder = ROOT / SLOTS[slot]
-    patterns = ("*/world.py", "adapters/*.py") if slot == "world" else ("*.py",)
+    patterns = (f"{name}/world.py", f"adapters/{name}.py") if slot == "world" else (f"{name}.py",)
     for path in sorted(p for pattern in patterns for p in folder.glob(pattern)):
         stem = path.parent.name if path.name == "world.py" else path.stem
         part = _look(slot, stem, path, path.stat().st_mtime_ns)
@@ -148,9 +148,7 @@ def target(slot: str, name: Any) -> str:
         raise InputError(f"{slot}.use: expected the name of a part, came {name!r}")
     if ":" in name:
         return name
-    known = _own(slot)
-    if name not in known:
-        known = parts(slot)
+    known = (name.isidentifier() and _own(slot, name)) or parts(slot)
     if name not in known:
         raise InputError(
             f"{slot}.use: unknown {slot} '{name}'; {nearest(name, known)}"
