@@ -22,10 +22,10 @@ from agent.config import schema
 from agent.config.build import MARGINS, Blueprint, blueprint
 from agent.config.resolve import parts, resolve
 from agent.core.errors import HousecatError
+from agent.evaluate.statistics import proportion
 from agent.redteam.harness import Watch
 from agent.redteam.hostile import CAST, TALL
 from agent.redteam.modules import turned
-from agent.redteam.told import count
 from tests.contract.stand import FILLED, base, stir
 
 SKIPPED = {"pixels", "still", "dynamic_programming"}
@@ -199,23 +199,24 @@ def main() -> None:
         if (seed + 1) % 500 == 0:
             print(f"{seed + 1}: {dict(whole)}, {time.monotonic() - begin:.0f} s", flush=True)
     print(f"{options.count}: {dict(whole)}, {time.monotonic() - begin:.0f} s")
-    told = {"combinations": figure(options.count)}
-    for name in (
-        "refused",
-        "lived",
-        "tall",
-        "ticks",
-        "commands",
-        "sent",
-        "unvalidated",
-        "uncaught",
-    ):
-        told[name] = figure(*count(whole[name], max(whole["commands"], options.count), "commands"))
     if options.json is not None:
-        text = f"python -m tests.contract.combinations {options.count} --json {options.json}"
-        record = {"schema": SCHEMA, "command": text, "config_hash": None, "seeds": [0],
-                  "machine": machine(), "versions": versions(), "figures": told}  # fmt: skip
+        record = recorded(whole, options.count, options.json)
         options.json.write_text(json.dumps(record, indent=1) + "\n")
+
+
+def recorded(whole: Counter[str], count_: int, path: Path) -> dict[str, Any]:
+    """Return what is written of `count_` combinations and what came of them."""
+    told = {"combinations": figure(count_)}
+    for names, of, unit in (
+        (("refused", "lived", "tall"), count_, "combinations"),
+        (("sent", "unvalidated"), whole["commands"], "commands"),
+        (("uncaught",), whole["ticks"], "ticks"),
+    ):
+        told |= {n: figure(*proportion(whole[n], of), of, f"share of {unit}") for n in names}
+        told |= {f"{n}.count": figure(whole[n], unit=unit) for n in names}
+    text = f"python -m tests.contract.combinations {count_} --json {path}"
+    return {"schema": SCHEMA, "command": text, "config_hash": None, "seeds": [0],
+            "machine": machine(), "versions": versions(), "figures": told}  # fmt: skip
 
 
 if __name__ == "__main__":
