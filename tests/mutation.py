@@ -20,7 +20,9 @@ from tests.mutants import mutants
 
 ROOT = Path(__file__).resolve().parents[1]
 KERNEL = ("gate", "mend", "overseer", "repair", "guardrails", "past", "objective")
-"""Files of agent/core that judge plans; each has unit tests of its name, and all run all of them."""
+"""Files of agent/core that judge plans; all run the tests of all."""
+BESIDE = (*KERNEL, "gate_repairs", "adaptive", "watch")
+"""The tests of these, in tests/unit/core, by what they are called; a file's own come first."""
 STUB = """import pytest
 
 @pytest.fixture
@@ -36,7 +38,7 @@ LIMIT_S = 60
 def targets() -> dict[str, list[str]]:
     """Return which tests stand beside which file."""
     kernel = [f"agent/core/{n}.py" for n in KERNEL if (ROOT / f"agent/core/{n}.py").is_file()]
-    units = [f"tests/unit/core/test_{n}.py" for n in KERNEL]
+    units = [f"tests/unit/core/test_{n}.py" for n in BESIDE]
     beside = [u for u in units if (ROOT / u).is_file()]
     rails = sorted(p.relative_to(ROOT) for p in ROOT.glob("modules/cost/guardrails/[a-z]*.py"))
     leaves = sorted(ROOT.glob("tests/unit/modules/test_guardrail*.py"))
