@@ -48,8 +48,9 @@ class Environment(gymnasium.Env[Any, NDArray[np.float32]]):
     `desired_goal`; else a Box of sensors. Images have an entry each, by their name. The reward is
     minus the distance from the goal, in its unit; without one, 1 for every tick so far of which
     trials say that all is well, then 0. `info["cost"]` is 1 for a tick that broke a limit which
-    trials count, at any physics step of it. `reset(seed=s)` starts the episode of that seed, the
-    same that `eval` lives. Physics that becomes unstable raises PhysicsError.
+    trials count, at any physics step of it. What others made pays its own reward, and says itself
+    when an episode is over. `reset(seed=s)` starts the episode of that seed, the same that `eval`
+    lives. Physics that becomes unstable raises PhysicsError.
     """
 
     def __init__(self, world: str, goal: str = "", **settings: Any) -> None:
@@ -57,7 +58,8 @@ class Environment(gymnasium.Env[Any, NDArray[np.float32]]):
         module, _, name = world.partition(":")
         kind = getattr(importlib.import_module(module), name)
         self._world = kind(kind.Config(**settings), 1)
-        self._trials = importlib.import_module(self._world.trials)
+        trials = self._world.trials
+        self._trials = importlib.import_module(trials) if isinstance(trials, str) else trials
         self._open = True
         sensors, self._scalars = self._world.sensors, self._world.sensors.scalars
         self._goal = sensors[goal] if goal else None
@@ -101,7 +103,10 @@ class Environment(gymnasium.Env[Any, NDArray[np.float32]]):
         broken = int(score.contacts[0] + score.speeding[0])
         info = {"cost": float(broken > self._broken), "is_success": bool(score.reached[0])}
         self._broken = broken
-        shown = self._shown(seen)
+        shown, aside = self._shown(seen), getattr(self._world, "aside", None)
+        if aside is not None:
+            over = bool(aside.terminated[0]), bool(aside.truncated[0])
+            return shown, float(aside.paid[0]), *over, info
         if self._goal is None:
             return shown, float(info["is_success"]), False, False, info
         paid = float(self.compute_reward(shown["achieved_goal"], shown["desired_goal"], info))

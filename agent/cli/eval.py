@@ -14,7 +14,8 @@ import numpy as np
 from agent.cli.common import Figure, checkpoints, configure, figure, say, write_figures
 from agent.config.build import Blueprint
 from agent.core.errors import InputError
-from agent.evaluate.episodes import Outcome, latency, random_policy, referable, trials_of
+from agent.evaluate.baselines import random_policy
+from agent.evaluate.episodes import Outcome, latency, referable, trials_of
 from agent.evaluate.statistics import mean, proportion
 from agent.evaluate.workers import carry_out, jobs
 from agent.record import checkpoint

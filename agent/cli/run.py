@@ -34,8 +34,9 @@ from agent.core.errors import InputError, SafetyError
 from agent.core.guardrails import realised
 from agent.core.loop import Tick
 from agent.core.messages import Verdict
+from agent.evaluate.baselines import random_policy
 from agent.evaluate.believed import believed
-from agent.evaluate.episodes import Outcome, episodes, oracle, random_policy, referable, tasks_of
+from agent.evaluate.episodes import Outcome, episodes, oracle, referable, tasks_of
 from agent.evaluate.statistics import proportion
 from agent.record import checkpoint
 from agent.record.audit import believing, remembers

@@ -1,4 +1,4 @@
-"""Living episodes to be measured: an agent, the random policy, the true-simulator planner."""
+"""Living episodes to be measured: an agent, and the true-simulator planner."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from agent.config.build import Blueprint, Mind
 from agent.core.errors import InputError
 from agent.core.loop import Tick, live
-from agent.core.messages import Action, Plan, Ruling, Task, Verdict
+from agent.core.messages import Plan, Ruling, Task, Verdict
 from agent.evaluate.goals import asked
 from worlds.oracle import Oracle
 
@@ -128,28 +128,8 @@ def episodes(
             watch(tick)
         if until_done and scorer.done.all():
             break
-    return _outcome(scorer.score(), lived, rulings, refused, sums / max(lived, 1), faults)
-
-
-def random_policy(world: Any, seeds: Sequence[int], ticks: int, goal: Goal = None) -> Outcome:
-    """Live episodes under uniform random commands, held for a quarter of a second, ungated."""
-    trials = trials_of(world)
-    task = tasks_of(world, seeds, goal)
-    scorer = trials.Scorer(world, task)
-    world.reset(seeds)
-    low, high = world.actuators.bounds()
-    hold = max(1, round(world.rate_hz / 4))
-    generators = [np.random.default_rng((s, 2)) for s in seeds]
-    command = low
-    for index in range(ticks):
-        if index % hold == 0:
-            draws = np.stack([g.uniform(size=len(low)) for g in generators])
-            command = low + (high - low) * torch.tensor(draws, dtype=torch.float32)
-        world.step(Action(command))
-        scorer.look()
-    return _outcome(
-        scorer.score(), ticks * len(seeds), np.zeros(3, dtype=np.int64), 0, np.zeros(0), []
-    )
+    own = {"rulings": rulings, "refused": refused, "faults": faults}
+    return outcome_of(scorer.score(), lived, **own, terms=sums / max(lived, 1))
 
 
 def referable(blueprint: Blueprint) -> None:
@@ -214,14 +194,8 @@ def latency(
     return whole[3:], plans[3:], missed
 
 
-def _outcome(
-    score: Any,
-    ticks: int,
-    rulings: NDArray[np.int64],
-    refused: int,
-    terms: NDArray[np.float64],
-    faults: list[str],
-) -> Outcome:
+def outcome_of(score: Any, ticks: int, **agents: Any) -> Outcome:
+    """Return what a scorer counted over so many ticks, and what else is known of an agent's own."""
     return Outcome(
         reached=score.reached,
         contacts=score.contacts,
@@ -229,13 +203,10 @@ def _outcome(
         closest_m=score.closest_m,
         reach_tick=score.reach_tick,
         ticks=ticks,
-        rulings=rulings,
-        refused=refused,
-        terms=terms,
-        faults=faults,
         more=dict(getattr(score, "more", {})),
         counted=getattr(score, "counted", True),
+        **agents,
     )
 
 
-__all__ = ["Outcome", "episodes", "latency", "oracle", "random_policy", "trials_of"]
+__all__ = ["Outcome", "episodes", "latency", "oracle", "outcome_of", "trials_of"]

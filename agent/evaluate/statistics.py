@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from statistics import NormalDist
 from typing import Any
 
@@ -52,6 +52,33 @@ def _bootstrap(
     tail = (1 - confidence) / 2
     low, high = np.quantile(found, [tail, 1 - tail])
     return float(statistic(sample)), float(low), float(high)
+
+
+def interquartile_mean(
+    strata: Sequence[ArrayLike], confidence: float = 0.95, resamples: int = 2000
+) -> Interval:
+    """Return the mean of the middle half of all values, and its stratified bootstrap interval.
+
+    A stratum holds the runs of one task; each is resampled by itself. Without bounds (nan) where no
+    stratum has two values. Deterministic. (`scipy.stats.bootstrap` wants two of every stratum.)
+
+    Source: Agarwal et al. (2021), Deep RL at the edge of the statistical precipice, sec. 4.
+    """
+    from scipy.stats import trim_mean
+
+    samples = [np.asarray(values, dtype=np.float64).ravel() for values in strata]
+    samples = [sample for sample in samples if sample.size]
+    if not samples:
+        return math.nan, math.nan, math.nan
+    value = float(trim_mean(np.concatenate(samples), 0.25))
+    if max(sample.size for sample in samples) < 2:
+        return value, math.nan, math.nan
+    rng = np.random.default_rng(0)
+    picked = [s[rng.integers(s.size, size=(resamples, s.size))] for s in samples]
+    found = trim_mean(np.concatenate(picked, axis=1), 0.25, axis=1)
+    tail = (1 - confidence) / 2
+    low, high = np.quantile(found, [tail, 1 - tail])
+    return value, float(low), float(high)
 
 
 def student(values: ArrayLike, confidence: float = 0.95) -> Interval:

@@ -9,7 +9,8 @@ import torch
 from agent.config.build import Blueprint, Mind
 from agent.core.loop import Tick
 from agent.core.messages import Verdict
-from agent.evaluate.episodes import Outcome, episodes, latency, oracle, random_policy
+from agent.evaluate.baselines import random_policy
+from agent.evaluate.episodes import Outcome, episodes, latency, oracle
 
 
 def outcome(n: int, ticks: int, term: float, refused: int = 0) -> Outcome:

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from agent.evaluate.statistics import mean, proportion, student
+from agent.evaluate.statistics import interquartile_mean, mean, proportion, student
 
 
 @pytest.mark.parametrize(
@@ -79,3 +79,28 @@ def test_one_seed_has_no_interval() -> None:
     assert value == 4.0
     assert math.isnan(low)
     assert math.isnan(high)
+
+
+def test_the_interquartile_mean_is_of_the_middle_half() -> None:
+    assert interquartile_mean([[0.0, 1.0, 2.0], [3.0, 100.0]])[0] == 2.0
+    assert interquartile_mean([[5.0], []])[0] == 5.0
+
+
+def test_strata_are_resampled_by_themselves() -> None:
+    value, low, high = interquartile_mean([[0.0] * 4, [10.0] * 4])
+    assert (value, low, high) == (5.0, 5.0, 5.0), "runs of one task never stand in for another's"
+    rng = np.random.default_rng(3)
+    inside = []
+    for _ in range(200):
+        drawn = [rng.normal(place, 1.0, 12) for place in (0.0, 0.5, 1.0)]
+        _, low, high = interquartile_mean(drawn, resamples=400)
+        inside.append(low <= 0.5 <= high)
+    assert 0.88 <= np.mean(inside) <= 0.99
+
+
+def test_of_one_run_a_task_no_interval_is_told() -> None:
+    value, low, high = interquartile_mean([[1.0], [3.0]])
+    assert value == 2.0
+    assert math.isnan(low)
+    assert math.isnan(high)
+    assert math.isnan(interquartile_mean([])[0])

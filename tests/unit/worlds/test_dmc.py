@@ -12,7 +12,8 @@ import torch
 
 from agent.core.errors import InputError, MissingExtra, PhysicsError
 from agent.core.messages import Action
-from agent.evaluate.episodes import random_policy, trials_of
+from agent.evaluate.baselines import random_policy
+from agent.evaluate.episodes import trials_of
 from worlds.adapters.dmc import Dmc
 
 NEEDED = pytest.mark.skipif(

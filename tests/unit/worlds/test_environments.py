@@ -117,3 +117,16 @@ def test_they_are_found_without_an_import_once_installed() -> None:
     text = (ROOT / "pyproject.toml").read_text()
     assert '__root__ = "worlds.environments:register"' in text
     assert Path(sys.modules["worlds.environments"].__file__ or "").is_file()
+
+
+def test_what_others_made_pays_its_own_reward_and_ends_when_it_says() -> None:
+    slope = {"id": "tests.environments:Slope-v0", "kwargs": {"fatal": True}}
+    env = environments.Environment("worlds.adapters.gymnasium:Gymnasium", **slope)
+    env.reset(seed=4)
+    ended = False
+    while not ended:
+        shown, paid, ended, truncated, _ = env.step(np.ones(1, np.float32))
+        assert paid == pytest.approx(shown[0], abs=1e-6), "it pays to be far up"
+        assert not truncated
+    assert paid > 0.9
+    env.close()
