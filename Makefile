@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo test test-extras check setup train-all bench combinations mutation results clean
+.PHONY: demo test test-extras check setup train-all bench scoreboard combinations mutation results clean
 
 demo: $(READY)  ## set up, then watch an agent plan through the world it learned
 	$(BIN)/python run_agent.py
@@ -13,9 +13,9 @@ demo: $(READY)  ## set up, then watch an agent plan through the world it learned
 test: check  ## set up, check, and run every test
 	$(BIN)/python -m pytest -n 2
 
-test-extras: $(READY)  ## install the optional worlds, and run the tests that are skipped without them
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check dm-control==1.0.50 mujoco-menagerie
-	$(BIN)/python -m pytest -rs tests/unit/worlds tests/contract/test_worlds.py
+test-extras: $(READY)  ## install the optional worlds and baselines, and run the tests that are skipped without them
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check dm-control==1.0.50 mujoco-menagerie stable-baselines3==2.9.2
+	$(BIN)/python -m pytest -rs tests/unit/worlds tests/contract/test_worlds.py tests/unit/evaluate/test_sac.py tests/e2e/test_scoreboard.py
 
 check: $(READY)  ## lint, format, types, import rules
 	$(BIN)/ruff check .
@@ -103,6 +103,10 @@ bench: $(READY)  ## measure what docs/results/ holds (hours; every line stands a
 	  train.learner.steps=1000 train.readouts.steps=500 'train.explore.curiosity={steps: 600, rounds: 3}' \
 	  --json docs/results/exploration.json
 
+scoreboard: $(READY)  ## all worlds, our agents and the baselines (a day; every run is kept, so it goes on where it was stopped)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check stable-baselines3==2.9.2
+	$(BIN)/python run_agent.py scoreboard --budget 5,15,45 --json docs/results/scoreboard.json --out docs/results/scoreboard.svg
+
 combinations: $(READY)  ## agents put together at random: was every command judged? (an hour)
 	$(BIN)/python -m tests.contract.combinations 10000 --json docs/results/combinations.json
 
@@ -110,7 +114,7 @@ mutation: $(READY)  ## put small faults into guardrails and gate, and see whethe
 	$(BIN)/python -m tests.mutation --json docs/results/mutation.json
 
 results: $(READY)  ## write the tables of README and the guide from docs/results/
-	$(BIN)/python -c 'from agent.report import augmentations, planners, recipes, redteam, results; results.fill(); recipes.fill(); augmentations.fill(); planners.fill(); redteam.fill()'
+	$(BIN)/python -c 'from agent.report import augmentations, planners, recipes, redteam, results, scoreboard; results.fill(); recipes.fill(); augmentations.fill(); planners.fill(); redteam.fill(); scoreboard.fill()'
 
 clean:  ## remove the environment and all runs
 	rm -rf $(VENV) runs

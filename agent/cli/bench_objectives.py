@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
-import multiprocessing
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,8 +14,8 @@ from agent.config.build import blueprint
 from agent.config.schema import AgentConfig
 from agent.evaluate.episodes import trials_of
 from agent.evaluate.statistics import proportion, student
-from agent.evaluate.workers import cores
-from agent.record.files import write_whole
+from agent.evaluate.workers import spread
+from agent.record.files import kept
 from agent.train.compare import compare, mixed, recipes
 from agent.train.progress import Figures, Ledger
 
@@ -57,7 +53,7 @@ def main(options: argparse.Namespace) -> int:
         for name, recipe in listed.items()
     ]  # fmt: skip
     measured: dict[str, list[Figures]] = {name: [] for name in listed}
-    for job, figures in _carry_out(work):
+    for job, figures in spread(work, measure):
         measured[job.recipe].append(figures)
         text = "  ".join(f"{k} {figures[k]:.4g}" for k in SHOWN)
         say(f"  {job.recipe:<30} seed {job.config.seed}  {text}")
@@ -65,25 +61,12 @@ def main(options: argparse.Namespace) -> int:
     return 0
 
 
-def _carry_out(work: list[Job]) -> Iterator[tuple[Job, Figures]]:
-    count = min(cores(), len(work))
-    with ProcessPoolExecutor(count, mp_context=multiprocessing.get_context("spawn")) as pool:
-        yield from zip(work, pool.map(measure, work), strict=True)
-
-
 def measure(job: Job) -> Figures:
     """Return a job's figures, from its file if that belongs to the same config and episodes."""
     torch.set_num_threads(1)
     found = blueprint(job.config)
     key = schema.config_hash({"config": found.resolved(), "seeds": list(job.seeds)})
-    if job.path.is_file():
-        kept = json.loads(job.path.read_text("utf-8"))
-        if kept["key"] == key:
-            figures: Figures = kept["figures"]
-            return figures
-    figures = compare(found, job.seeds, _talking(job))
-    job.path.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(job.path, json.dumps({"key": key, "figures": figures}, indent=1) + "\n")
+    figures: Figures = kept(job.path, key, lambda: compare(found, job.seeds, _talking(job)))
     return figures
 
 

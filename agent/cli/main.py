@@ -29,6 +29,7 @@ COMMANDS: dict[str, str] = {
     "check": "validate config and wiring; print graph and schedule; write wiring.svg",
     "audit": "count a run's verdicts and what came of them; --verify follows the log's chain",
     "report": "write the report of a run folder again",
+    "scoreboard": "put our agents beside the baselines in all worlds: 0 random, 100 true simulator",
     "bench": "measure one thing: `bench tick`, `foresight`, `objectives`, ...",
     "doctor": "say what is installed, what is missing and what to type",
     "list": "list every module, term, guardrail and world",
@@ -56,7 +57,7 @@ def parser() -> argparse.ArgumentParser:
         prog="run_agent.py",
         description="Housecat: agents that plan through a world they have learned.",
         epilog="subcommands:\n"
-        + "\n".join(f"  {name:<8} {text}" for name, text in COMMANDS.items())
+        + "\n".join(f"  {name:<10} {text}" for name, text in COMMANDS.items())
         + "\n\n"
         + EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -74,10 +75,18 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument(
         "--episodes", type=int, metavar="N", help="eval: episodes per checkpoint; voe: pairs"
     )
+    top.add_argument("--seeds", type=int, metavar="N", help="scoreboard: training seeds, from 0")
+    top.add_argument(
+        "--budget",
+        metavar="MINUTES",
+        help="scoreboard: for what learns by reward, marks 5,15,45; 0: none",
+    )
     top.add_argument("--lives", type=int, metavar="N", help="bench continual: per checkpoint")
     top.add_argument("--mode", type=int, choices=(1, 2), help="1 reactive, 2 deliberate")
     top.add_argument("--checkpoint", type=Path, action="append", metavar="FILE")
-    top.add_argument("--out", type=Path, metavar="PATH", help="train: checkpoint; run: folder")
+    top.add_argument(
+        "--out", type=Path, metavar="PATH", help="train: checkpoint; run: folder; else a picture"
+    )
     top.add_argument(
         "--temperature", type=float, metavar="T", help="energy: soft minimum over z; 0 is the least"
     )

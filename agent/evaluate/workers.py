@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 
@@ -15,6 +16,9 @@ from agent.config.build import blueprint
 from agent.config.schema import AgentConfig
 from agent.evaluate.episodes import ORACLE_BATCH, Outcome, episodes, oracle
 from agent.record import checkpoint
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,17 +46,6 @@ def cores() -> int:
     return len(able(0)) if able else os.cpu_count() or 1
 
 
-def carry_out(work: Sequence[Job]) -> Iterator[tuple[Job, Outcome]]:
-    """Yield each job with its outcome, in order, whatever the number of cores."""
-    count = min(cores(), len(work))
-    if count <= 1:
-        yield from ((job, live_through(job)) for job in work)
-        return
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(count, mp_context=context) as pool:
-        yield from zip(work, pool.map(live_through, work), strict=True)
-
-
 def live_through(job: Job) -> Outcome:
     """Live the episodes of a job in this process."""
     torch.set_num_threads(1)
@@ -65,3 +58,19 @@ def live_through(job: Job) -> Outcome:
         return episodes(found.assemble(tensors), world, job.seeds, ticks)
     finally:
         world.close()
+
+
+def carry_out(work: Sequence[Job]) -> Iterator[tuple[Job, Outcome]]:
+    """Yield each job with its outcome, in order, whatever the number of cores."""
+    return spread(work, live_through)
+
+
+def spread(work: Sequence[T], do: Callable[[T], R]) -> Iterator[tuple[T, R]]:
+    """Yield each of `work` with what `do` made of it, in order; a process per core does it."""
+    count = min(cores(), len(work))
+    if count <= 1:
+        yield from ((job, do(job)) for job in work)
+        return
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(count, mp_context=context) as pool:
+        yield from zip(work, pool.map(do, work), strict=True)

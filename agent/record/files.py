@@ -1,10 +1,13 @@
-"""Writing files whole or not at all."""
+"""Writing files whole or not at all, and what was worked out before."""
 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from agent.core.errors import InputError
 
@@ -22,3 +25,17 @@ def write_whole(path: Path, text: str) -> None:
         raise InputError(
             f"expected to write {path}, came '{fault.strerror}'; choose a folder you may write to"
         ) from None
+
+
+def kept(path: Path, key: str, make: Callable[[], Any]) -> Any:
+    """Return what `make` gave for the same `key`, from `path`; else make it, and keep it there.
+
+    It must be what JSON can hold.
+    """
+    if path.is_file():
+        before = json.loads(path.read_text("utf-8"))
+        if before["key"] == key:
+            return before["figures"]
+    figures = make()
+    write_whole(path, json.dumps({"key": key, "figures": figures}, indent=1) + "\n")
+    return figures

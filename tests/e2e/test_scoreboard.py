@@ -1,0 +1,85 @@
+"""The scoreboard end to end, in small: everyone on the same episodes, and nobody left out."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agent.cli import scoreboard as command
+from agent.cli.main import main
+from agent.core.errors import InputError
+from agent.evaluate import scoreboard
+from agent.evaluate.sac import library_of
+from tests.tiny import REACH, ROOT, TINY, figures
+
+ROOMS = ROOT / "configs" / "rooms.yaml"
+SMALL = ["--episodes", "2", "eval.ticks=4", "eval.oracle_episodes=1"]
+
+
+def told(*words: Any) -> dict[str, Any]:
+    assert main(["scoreboard", *map(str, words), *SMALL, "--json", "s.json"]) == 0
+    return figures(Path("s.json"))
+
+
+@pytest.fixture
+def home(weights: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a folder with the weights of one training seed of reach; this process does it all."""
+    monkeypatch.setattr(command, "spread", lambda work, do: ((w, do(w)) for w in work))
+    (folder / "checkpoints").mkdir()
+    shutil.copy(weights, folder / "checkpoints" / "reach-seed0.safetensors")
+    return folder
+
+
+def test_everyone_is_told_who_is_not_trained_too_and_lives_once(
+    home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = (REACH, ROOMS, *TINY, "--budget", 0, "--seeds", 2)
+    found = told(*words)
+    for who in ("ours", "mode1", "oracle"):
+        assert found[f"reach.{who}"]["n"] == 1, "one training seed of two has weights"
+    assert found["reach.random"]["n"] == found["rooms.random"]["n"] == 2
+    assert found["reach.random.episodes"]["value"] == 2
+    assert found["reach.oracle.episodes"]["value"] == 1
+    assert found["rooms.ours"]["value"] is None
+    assert found["reach.ours.broken"]["value"] == 0
+    out = capsys.readouterr().out
+    assert "| rooms | (0 %) |  | not trained | not trained |" in out
+    kept = sorted(p.name for p in (home / "runs" / "scoreboard").iterdir())
+    assert "reach-ours-seed0.json" in kept
+    monkeypatch.setattr(scoreboard, "_measured", lambda *_: pytest.fail("lived again"))
+    assert told(*words) == found
+
+
+def test_sac_is_measured_at_every_mark(home: Path) -> None:
+    library_of()
+    found = told(REACH, *TINY, "--budget", "0.02,0.01", "--seeds", 1, "--out", "s.svg")
+    early, late = found["reach.sac0_01.steps"]["value"], found["reach.sac0_02.steps"]["value"]
+    assert 0 < early <= late, "a slow machine may pass both marks at once"
+    assert found["reach.sac0_01.trained_s"]["value"] >= 0.6
+    assert found["reach.sac0_02.trained_s"]["value"] >= 1.2
+    assert found["reach.sac0_02"]["n"] == 1
+    assert (home / "s.svg").read_text().startswith("<svg")
+
+
+def test_all_worlds_that_are_acted_in_are_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    found = scoreboard.suite()
+    assert found["reach"] == Path("configs/reach.yaml")
+    assert {"stand", "rooms", "push", "reach-pixels"} <= set(found)
+    assert found["push"] is None or found["push"].is_file()
+
+
+@pytest.mark.parametrize("text", ["soon", "-1", "5;15", "nan", "inf"])
+def test_a_budget_is_in_minutes(text: str) -> None:
+    with pytest.raises(InputError, match="expected minutes such as 15"):
+        command.budget(text)
+    assert command.budget("45,5,15") == [5.0, 15.0, 45.0]
+    assert command.budget("0") == []
+
+
+def test_an_agent_that_watches_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["scoreboard", str(ROOT / "configs" / "toys.yaml"), "--budget", "0"]) == 2
+    assert "run_agent.py voe CONFIG" in capsys.readouterr().err
