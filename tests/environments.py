@@ -8,6 +8,41 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 
+from tests.tiny import REACH
+
+CHANNELS = [{"name": "place", "size": 1, "unit": "m"}, {"name": "speed", "size": 1, "unit": "m/s"}]
+SLOPE: dict[str, Any] = {
+    "extends": str(REACH),
+    "name": "slope",
+    "goal": None,
+    "latent": 4,
+    "world": {"id": "tests.environments:Slope-v0", "use": "gymnasium", "channels": CHANNELS, "reward": True},
+    "perception": {"use": "state", "width": 32, "compressed": []},
+    "world_model": {"use": "jepa", "members": 2, "width": 32},
+    "readouts": {"use": "probe", "width": 32, "compressed": [], "horizon": 10},
+    "critic": {"use": "td_lambda", "steps": 60},
+    "cost": {"use": "composite", "anticipation": 0.0},
+    "terms": [{"use": "predicted", "quantity": "task_energy", "best": -1.0}],
+    "guardrails": [{"use": "at_most", "name": "short_of_the_hazard", "quantity": "place", "limit": 0.5}],
+    "configurator": {"use": "fixed", "mode": 2, "horizon": 10},
+    "actor": {
+        "use": "cem", "samples": 16, "elites": 4, "iterations": 2,
+        "policy": {"width": 32, "horizon": 10, "settle": 0, "span": 1.0},
+    },
+    "gate": {"fallback": [-0.2], "deadline_ms": 0.0},
+    "train": {
+        "explore": {"episodes": 96, "ticks": 40},
+        "learner": {"steps": 500, "batch": 32},
+        "readouts": {"steps": 400, "batch": 32, "horizon": 10},
+        "distil": {"lessons": 64, "steps": 20},
+        "calibrate": {"rounds": 2, "episodes": 16, "segments": 4},
+        "detours": None,
+    },
+    "run": {"seeds": [900_000], "ticks": 6, "reference": False},
+    "eval": {"ticks": 50, "oracle_episodes": 0, "checkpoints": []},
+}  # fmt: skip
+"""An agent on the slope that learns what it is paid, and wants that; trained in seconds."""
+
 DT_S = 0.05
 HAZARD_M = 0.6
 

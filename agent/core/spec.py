@@ -23,7 +23,8 @@ Axis = str | int
 class Channel:
     """One named slice of a packed last axis, such as a sensor or an actuator.
 
-    `shape` is that of an image, whole numbers from 0 to 255, and empty for scalars.
+    `shape` is that of an image, whole numbers from 0 to 255, and empty for scalars. A sensor that
+    is `taught` is shown in episodes of training alone: readouts learn it, no percept depends on it.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Channel:
     low: tuple[float, ...] | None = None
     high: tuple[float, ...] | None = None
     shape: tuple[int, ...] = ()
+    taught: bool = False
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -53,6 +55,11 @@ class Layout:
     def scalars(self) -> Layout:
         """The channels that are no images: the first `scalars.size` values of the packed axis."""
         return Layout(tuple(c for c in self.channels if not c.shape))
+
+    @property
+    def lasting(self) -> Layout:
+        """The channels that are shown after training too."""
+        return Layout(tuple(c for c in self.channels if not c.taught))
 
     @property
     def size(self) -> int:

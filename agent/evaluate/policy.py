@@ -47,6 +47,7 @@ class Policy:
         """Stand for the agent of a blueprint with these weights; see `load`."""
         self._found, self._tensors = found, tensors
         self._kind = found.singles["world"].kind
+        self._shown = self._kind.sensors.lasting
         self._goal = None if goal is None else torch.tensor(list(goal), dtype=torch.float32)
         self._asked = (
             0 if found.config.goal is None else self._kind.sensors.channel(found.config.goal).size
@@ -122,7 +123,7 @@ class Policy:
     def _lived(self, life: Life, values: Tensor) -> NDArray[np.float32]:
         seen = Observation(
             values=values[None].clone(),
-            valid=torch.ones(1, len(self._kind.sensors.channels), dtype=torch.bool),
+            valid=torch.tensor([[not c.taught for c in self._kind.sensors.channels]]),
             time_s=torch.full((1,), life.ticks / self._kind.rate_hz),
             first=torch.full((1,), life.ticks == 0),
         )
@@ -139,19 +140,26 @@ class Policy:
             goals = parts.pop(GOAL, None)
             observation = self._packed(parts)
         values = torch.as_tensor(np.asarray(observation, np.float32))
-        size, single = self._kind.sensors.size, values.ndim == 1
+        size, single = self._shown.size, values.ndim == 1
         values = values[None] if single else values
         if values.ndim != 2 or values.shape[1] != size:
             raise InputError(
                 f"policy: expected observations of {size} numbers"
-                f" ({self._kind.sensors.describe()}), came {list(values.shape)[1:]}; wrap the"
+                f" ({self._shown.describe()}), came {list(values.shape)[1:]}; wrap the"
                 f" environment"
             )
-        return values, self._goals(goals, len(values)), single
+        return self._beside_taught(values), self._goals(goals, len(values)), single
+
+    def _beside_taught(self, values: Tensor) -> Tensor:
+        """Return values [n O] with nothing in the place of what was shown in training alone."""
+        whole = values.new_zeros(len(values), self._kind.sensors.size)
+        for channel, where in self._shown.slices():
+            whole[:, self._kind.sensors[channel.name]] = values[:, where]
+        return whole
 
     def _packed(self, parts: dict[str, Any]) -> NDArray[Any]:
         """Return a Dict's parts side by side in the order of the sensors, images flat."""
-        sensors = self._kind.sensors
+        sensors = self._shown
         plain = "observation" in parts and "observation" not in sensors.names
         layout = [("observation", sensors.scalars.size)] if plain else []
         layout += [(c.name, c.size) for c in sensors.channels if c.shape or not plain]

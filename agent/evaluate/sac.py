@@ -36,7 +36,7 @@ class Sac:
         library = library_of()
         from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
-        self._size = found.singles["world"].kind.sensors.size
+        self._size = found.singles["world"].kind.sensors.lasting.size
         self._env = VecNormalize(DummyVecEnv([lambda: paying(found)]), norm_reward=False)
         self._model = library.SAC("MlpPolicy", self._env, seed=seed, device="cpu")
         self.spent_s = 0.0
@@ -77,7 +77,10 @@ def paying(found: Blueprint) -> gymnasium.Env[Any, Any]:
             f"sac: expected a world of scalar sensors, came {part.use}, which is seen by a camera;"
             f" compare on its state"
         )
-    env: Any = Environment(target("world", part.use), goal, **part.settings.model_dump())
+    settings = part.settings.model_dump()
+    if "reward" in settings:
+        settings["reward"] = False  # it is paid, not shown
+    env: Any = Environment(target("world", part.use), goal, **settings)
     if goal:
         parts = gymnasium.wrappers.FilterObservation(env, ["desired_goal", "observation"])
         env = gymnasium.wrappers.FlattenObservation(parts)

@@ -203,8 +203,10 @@ def distil(
                 tick = draw(rollout.actions[0, 0], len(aim))
                 state = rollout.latents.mean(dim=0)[every, 0, tick]
         _, bill = objective(state, policy(state, aim).unsqueeze(1), asked)
-        deviation = bill.guardrails.detach().std(dim=(0, 1, 3), keepdim=True)
-        beyond = (bill.guardrails / deviation.clamp(min=1e-6) + config.room).clamp(min=0.0)
+        rails = bill.guardrails
+        if rails.shape[2]:
+            rails = rails / rails.detach().std(dim=(0, 1, 3), keepdim=True).clamp(min=1e-6)
+        beyond = (rails + config.room).clamp(min=0.0)
         energy, violation = bill.energy.mean(), beyond.sum(dim=(1, 2, 3)).mean()
         loss = (
             config.imitation * imitation

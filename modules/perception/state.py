@@ -26,7 +26,7 @@ class StatePerception(nn.Module):
     Sensors are normalised with statistics of exploration (`fit_normaliser`). A sensor that is not
     valid, or not attended to, is replaced by its training mean, and each of its scalars adds 1 to
     the squared uncertainty, which otherwise is the squared spread of the last forecast. Attention
-    scales the normalised sensors.
+    scales the normalised sensors. What is only taught (`Channel.taught`) is never looked at.
     """
 
     class Config(Settings):
@@ -65,6 +65,8 @@ class StatePerception(nn.Module):
             log[site.sensors[name]] = True
         counts = torch.tensor([c.size for c in site.sensors.channels])
         sensor = torch.arange(len(counts)).repeat_interleave(counts)
+        taught = torch.tensor([c.taught for c in site.sensors.channels])[sensor]
+        self._taught = taught.nonzero().squeeze(1) if bool(taught.any()) else None
         self.register_buffer("mean", torch.zeros(size))
         self.register_buffer("scale", torch.ones(size))
         self.register_buffer("log", log, persistent=False)
@@ -97,6 +99,8 @@ class StatePerception(nn.Module):
         """Return the percept of this tick's observation and the surprise of the last forecast."""
         observation, attention = inbox[Observation], inbox[Directive].attention
         valid = (observation.valid & (attention > 0))[:, self.sensor]
+        if self._taught is not None:
+            valid = valid.index_fill(1, self._taught, True)
         seen = torch.where(valid, self.normalise(observation.values), torch.zeros(()))
         latent = self.embed(seen * attention[:, self.sensor])
         missing = (~valid).sum(dim=1, dtype=latent.dtype)
@@ -109,6 +113,8 @@ class StatePerception(nn.Module):
 
     def embed(self, normalised: Tensor) -> Tensor:
         """Return latents [..., Z] of sensors that are normalised already, [..., O]."""
+        if self._taught is not None:
+            normalised = normalised.index_fill(-1, self._taught, 0.0)
         latents: Tensor = self.linear(normalised) + self.encoder(normalised)
         return latents
 

@@ -1,4 +1,4 @@
-"""A Gymnasium environment from exploring to evaluation: its cost is counted, its reward only told."""
+"""A Gymnasium environment from exploring to evaluation: its reward is learned, its cost counted."""
 
 from __future__ import annotations
 
@@ -19,39 +19,7 @@ from agent.core.messages import Observation
 from agent.evaluate.episodes import episodes
 from agent.record import checkpoint
 from agent.record.log import read
-from tests.tiny import REACH
-
-CHANNELS = [{"name": "place", "size": 1, "unit": "m"}, {"name": "speed", "size": 1, "unit": "m/s"}]
-SLOPE: dict[str, Any] = {
-    "extends": str(REACH),
-    "name": "slope",
-    "goal": None,
-    "latent": 4,
-    "world": {"id": "tests.environments:Slope-v0", "use": "gymnasium", "channels": CHANNELS},
-    "perception": {"use": "state", "width": 32, "compressed": []},
-    "world_model": {"use": "jepa", "members": 2, "width": 32},
-    "readouts": {"use": "probe", "width": 32, "compressed": [], "horizon": 10},
-    "critic": {"use": "td_lambda", "steps": 60},
-    "cost": {"use": "composite", "anticipation": 0.0},
-    "terms": [{"use": "upright", "quantity": "place", "standing_m": 1.0}],
-    "guardrails": [{"use": "at_most", "name": "short_of_the_hazard", "quantity": "place", "limit": 0.5}],
-    "configurator": {"use": "fixed", "mode": 2, "horizon": 10},
-    "actor": {
-        "use": "cem", "samples": 16, "elites": 4, "iterations": 2,
-        "policy": {"width": 32, "horizon": 10, "settle": 0, "span": 1.0},
-    },
-    "gate": {"fallback": [-0.2], "deadline_ms": 0.0},
-    "train": {
-        "explore": {"episodes": 96, "ticks": 40},
-        "learner": {"steps": 500, "batch": 32},
-        "readouts": {"steps": 400, "batch": 32, "horizon": 10},
-        "distil": {"lessons": 64, "steps": 20},
-        "calibrate": {"rounds": 2, "episodes": 16, "segments": 4},
-        "detours": None,
-    },
-    "run": {"seeds": [900_000], "ticks": 6, "reference": False},
-    "eval": {"ticks": 50, "oracle_episodes": 0, "checkpoints": []},
-}  # fmt: skip
+from tests.environments import SLOPE
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +47,7 @@ def test_it_goes_as_far_as_the_guardrail_lets_it(home: Path) -> None:
     assert found["true_violations"]["n"] == 8 * 50
     assert found["faults"]["value"] == 0
     assert found["random_violations"]["value"] > 0
-    assert found["return"]["value"] > 50 * 0.15, "it wants to be high, and reward is its place"
+    assert found["return"]["value"] > 50 * 0.15, "its reward is its place, which it has learned"
     assert found["cost"]["value"] == 0.0
     assert found["oracle_success"]["value"] is None
 
@@ -98,8 +66,10 @@ def test_it_runs_and_is_recorded_without_a_pose(home: Path, folder: Path) -> Non
     assert not card["asked"]
     (episode,) = read(folder / "r").episodes
     assert episode.poses is None
-    seen = episode.ticks[0].messages[Observation].values
-    assert seen.shape == (1, 2), "the observation, without reward or cost"
+    seen = episode.ticks[2].messages[Observation]
+    assert seen.values.shape == (1, 3)
+    assert seen.values[0, 2] == 0.0, "after training no reward is shown"
+    assert seen.valid.tolist() == [[True, True, False]]
     page = (folder / "r" / "report.html").read_text()
     assert "1 episode succeeded" in re.sub(r"1 of ", "", page)
 
@@ -108,7 +78,7 @@ def test_weights_know_their_environment(home: Path) -> None:
     _, about = checkpoint.load(home / "slope.safetensors")
     assert about["config"]["world"]["id"] == "tests.environments:Slope-v0"
     found = schema.validate(schema.AgentConfig, about["config"], "kept")
-    assert blueprint(found).singles["world"].kind.sensors.names == ("place", "speed")
+    assert blueprint(found).singles["world"].kind.sensors.names == ("place", "speed", "task_energy")
 
 
 def test_a_goal_that_nobody_sets_is_refused(home: Path) -> None:

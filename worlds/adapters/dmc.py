@@ -29,11 +29,16 @@ class Dmc(Gymnasium):
     """
 
     class Config(Settings):
-        """`task` is domain and task, `cartpole-swingup`; `channels` as of `gymnasium`."""
+        """`task` is domain and task, `cartpole-swingup`; the rest is as of `gymnasium`."""
 
         task: str = Field(min_length=1)
         channels: list[Named] = []
         rate_hz: float = Field(default=0.0, ge=0)
+        reward: bool = False
+
+        def energies(self) -> tuple[tuple[float, ...] | None, tuple[float, ...] | None]:
+            """Return between what minus a reward lies: every task of the suite pays 0 to 1."""
+            return (-1.0,), (0.0,)
 
         def label(self) -> str:
             """Return the task's name, for people."""

@@ -1,7 +1,8 @@
 """Any Gymnasium environment with continuous actions as a world: `world: {use: gymnasium, id: ...}`.
 
 The agent gets the environment's own observation and nothing else. What the environment says
-beside it, reward and `info`, is for scorers (`worlds.adapters.trials`).
+beside it, reward and `info`, is for scorers (`worlds.adapters.trials`); with `reward: true` minus
+the reward is a sensor besides, in episodes of training alone, for readouts to learn it.
 Source: Towers et al. (2024), Gymnasium; Ji et al. (2023), Safety-Gymnasium, for `info["cost"]`.
 """
 
@@ -23,13 +24,16 @@ from agent.core.errors import InputError, PhysicsError
 from agent.core.messages import Action, Observation
 from agent.core.settings import Settings
 from agent.core.spec import Layout
-from worlds.adapters.spaces import Named, actuators_of, ordered, rate_of, sensors_of, shown
+from worlds.adapters.spaces import ENERGY, Named, actuators_of, ordered, rate_of, sensors_of, shown
 
 UNSTABLE = tuple(
     int(getattr(mujoco.mjtWarning, f"mjWARN_BAD{what}"))
     for what in ("QPOS", "QVEL", "QACC", "CTRL")
 )
 """Warnings after which MuJoCo has put a body back to its start, in silence: a teleport."""
+
+TAUGHT_SEEDS = 900_000
+"""Episodes from this seed on show no reward: those of tuning and of evaluation."""
 
 SUCCESS = ("is_success", "success")
 """Keys of `info` under which environments say that what they ask is done."""
@@ -66,13 +70,19 @@ class Gymnasium:
 
         `channels` names the scalars of the observation in order, all of them, with sizes and units;
         without it they have the environment's own names and the unit 1. `rate_hz` is that of ticks;
-        0 asks the environment (`dt`, else `metadata["render_fps"]`).
+        0 asks the environment (`dt`, else `metadata["render_fps"]`). `reward` adds the sensor
+        `task_energy`: minus the reward of the last tick, not valid from episode seed 900,000 on.
         """
 
         id: str = Field(min_length=1)
         kwargs: dict[str, Any] = {}
         channels: list[Named] = []
         rate_hz: float = Field(default=0.0, ge=0)
+        reward: bool = False
+
+        def energies(self) -> tuple[tuple[float, ...] | None, tuple[float, ...] | None]:
+            """Return between what minus a reward lies; None: nobody knows."""
+            return None, None
 
         def label(self) -> str:
             """Return the environment's name, for people."""
@@ -112,11 +122,13 @@ class Gymnasium:
         self._values = np.zeros((batch, self.sensors.size), dtype=np.float32)
         self.aside = _nothing(batch)
         """What the environments said beside their observations: scorers look, agents cannot."""
-        self._tick = 0
+        self._tick, self._taught = 0, np.zeros(batch, dtype=np.bool_)
+        self._energy = self.sensors[ENERGY].start if config.reward else -1
 
     def reset(self, seeds: Sequence[int]) -> Observation:
         """Start one episode per seed. Raises PhysicsError for an observation that is not finite."""
         self.aside, self._tick = _nothing(self.batch), 0
+        self._taught = np.array([int(seed) < TAUGHT_SEEDS for seed in seeds])
         for row, (env, seed) in enumerate(zip(self._envs, seeds, strict=True)):
             seen, _ = env.reset(seed=int(seed))
             self._take(row, seen)
@@ -155,6 +167,8 @@ class Gymnasium:
             after.success[row] = bool(done)
             after.terminated[row], after.truncated[row] = bool(terminated), bool(truncated)
         self.aside, self._tick = after, self._tick + 1
+        if self._energy >= 0:
+            self._values[:, self._energy] = np.where(self._taught, -after.paid, 0.0)
         return self._observe()
 
     def close(self) -> None:
@@ -166,6 +180,8 @@ class Gymnasium:
         """Keep an observation of the environment `row`."""
         parts = [np.ravel(shown(part)) for _, _, part in ordered(self._envs[row], seen)]
         values = np.concatenate(parts).astype(np.float32)
+        if self._energy >= 0:
+            values = np.insert(values, self._energy, 0.0)
         bad = np.flatnonzero(~np.isfinite(values))
         if len(bad):
             name = next(c.name for c, s in self.sensors.slices() if s.start <= bad[0] < s.stop)
@@ -176,9 +192,12 @@ class Gymnasium:
         self._values[row] = values
 
     def _observe(self) -> Observation:
+        valid = torch.ones(self.batch, len(self.sensors.channels), dtype=torch.bool)
+        if self._energy >= 0:
+            valid[:, self.sensors.names.index(ENERGY)] = torch.from_numpy(self._taught)
         return Observation(
             values=torch.from_numpy(self._values.copy()),
-            valid=torch.ones(self.batch, len(self.sensors.channels), dtype=torch.bool),
+            valid=valid,
             time_s=torch.full((self.batch,), self._tick / self.rate_hz),
             first=torch.full((self.batch,), self._tick == 0),
         )

@@ -14,6 +14,9 @@ from agent.core.errors import InputError
 from agent.core.settings import Settings
 from agent.core.spec import Channel, Layout
 
+ENERGY = "task_energy"
+"""The sensor that shows minus the reward of the last tick, in episodes of training alone."""
+
 
 class Named(Settings):
     """A sensor cut out of the packed observation: so many scalars, in this unit."""
@@ -72,6 +75,13 @@ def sensors_of(env: Any, config: Any) -> Layout:
                 f" ({Layout(tuple(scalars)).describe()}), came {named}; name each of them once"
             )
         scalars = [Channel(c.name, c.size, c.unit) for c in config.channels]
+    if config.reward:
+        if ENERGY in (c.name for c in (*scalars, *images)):
+            raise InputError(
+                f"world.reward: {config.label()} has a sensor '{ENERGY}' of its own, the name of"
+                f" minus the reward; rename it with world.channels, or leave reward out"
+            )
+        scalars.append(Channel(ENERGY, 1, "1", *config.energies(), taught=True))
     return Layout((*scalars, *images))
 
 
@@ -108,4 +118,4 @@ def _floats(limit: NDArray[Any]) -> tuple[float, ...]:
     return tuple(map(float, np.ravel(limit).astype(np.float32)))
 
 
-__all__ = ["Named", "actuators_of", "ordered", "rate_of", "sensors_of", "shown"]
+__all__ = ["ENERGY", "Named", "actuators_of", "ordered", "rate_of", "sensors_of", "shown"]

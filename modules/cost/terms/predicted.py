@@ -1,0 +1,41 @@
+"""Task term: an energy that others define, as the latent foretells it."""
+
+from __future__ import annotations
+
+from pydantic import Field
+from torch import Tensor
+
+from agent.core.messages import Directive, Rollout
+from agent.core.protocols import Site
+from agent.core.settings import Settings
+
+
+class Predicted:
+    """How much a read-out energy, such as minus a benchmark's reward, is above the best there is.
+
+    A sensor shows it in training alone; readouts learn it by regression, from latents that were
+    encoded and from imagined ones, and the agent plans on what they say.
+    Source: LeCun (2022) sec. 3.2, a trainable cost read from the state of the world.
+    """
+
+    class Config(Settings):
+        """`quantity` is a readout, `best` its least value; none: the sensor's lower limit, or 0."""
+
+        name: str = "predicted"
+        quantity: str
+        best: float | None = None
+        weight: float = Field(default=1.0, ge=0)
+
+    kind = "task"
+
+    def __init__(self, config: Config, site: Site) -> None:
+        """Mind `config.quantity`."""
+        self.name, self.weight, self.quantity = config.name, config.weight, config.quantity
+        limits = {c.name: c.low for c in site.sensors.scalars.channels}
+        least = sum(limits.get(config.quantity) or (0.0,))
+        self._best = least if config.best is None else config.best
+
+    def energy(self, rollout: Rollout, directive: Directive) -> Tensor:
+        """Return what every imagined step costs above the best, [E B K H]."""
+        above: Tensor = rollout.quantities[self.quantity].sum(dim=-1) - self._best
+        return above.clamp_min(0.0)
