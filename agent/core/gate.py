@@ -88,9 +88,8 @@ class Gate:
         return Watch({self: OWN, **above}, beside=self._origin)
 
     def adapt(self, adaptive: AdaptiveMargins) -> None:
-        """Let margins be widened by what is lived from now on."""
+        """Let margins be widened by what is lived from the next episode on."""
         self._adaptive = adaptive
-        adaptive.begin()
         self._watch = self._watched()
 
     def reset(self) -> None:

@@ -110,6 +110,18 @@ def test_a_widened_margin_binds_the_planner_and_the_gate_alike() -> None:
     assert asked.max().item() == verdict.predicted.item()
 
 
+def test_forecasts_do_not_reach_from_one_episode_into_the_next() -> None:
+    adaptive, rails = adapting()
+    stands = Gate(rails, adaptive._objective, ACTUATORS, torch.zeros(2))
+    stands.adapt(adaptive)
+    for _ in range(5):
+        stands.reset()
+        for place in (0.0, 0.1):  # as many percepts as a forecast is long, and no more
+            stands.rule(percept((place, 0.0)), plan(steps((0.0, 0.0), (0.0, 0.0))))
+            stands.sent(Action(torch.zeros(1, 2)))
+    assert adaptive.forecasts == 0
+
+
 def test_others_cannot_widen_unseen() -> None:
     stands = gate(margins=torch.zeros(1, 1))
     where = percept((0.0, 0.0))

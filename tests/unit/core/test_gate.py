@@ -14,6 +14,7 @@ from agent.core.gate import Gate
 from agent.core.guardrails import Guardrails
 from agent.core.messages import Action, Percept, Ruling, Verdict
 from agent.core.objective import GuardedObjective
+from agent.core.origin import origin_of
 from tests.toys import ACTUATORS, Adding, Below, Free, Place, gate, percept, plan, steps
 
 CALM = steps((0.2, 0.1), (0.3, 0.1))
@@ -333,3 +334,37 @@ def test_what_was_found_broken_stays_broken_for_the_gates_to_come() -> None:
     later = Gate(guard.guardrails, guard._objective, ACTUATORS, torch.zeros(2))
     vetoed(*later.rule(percept((0.0, 0.0)), plan(CALM)), "seal is broken")
     assert not guard.guardrails.verify()
+
+
+def test_the_fallback_may_be_the_most_that_the_body_can_do() -> None:
+    for edge in ACTUATORS.bounds():
+        guard = gate(fallback=tuple(edge.tolist()))
+        _, action = guard.rule(None, None)
+        assert action.command.tolist() == [edge.tolist()]
+
+
+def test_a_tick_without_percept_or_plan_is_one_veto_that_blames_no_guardrail() -> None:
+    verdict, action = gate().rule(None, None)
+    assert ruled(verdict) == [Ruling.VETOED]
+    assert verdict.guardrail.tolist() == [-1]
+    assert len(action.command) == 1
+
+
+@pytest.mark.parametrize("length", [1, 3, 4])
+def test_a_plan_is_continued_to_the_step_that_margins_reach(length: int) -> None:
+    guard = gate(margins=torch.zeros(1, 4), fallback=(0.3, 0.0))
+    still = plan(steps(*[(0.0, 0.0)] * length))
+    near = percept((1.0 - 0.3 * (4 - length) + 0.1, 0.0))
+    far = percept((1.0 - 0.3 * (4 - length) - 0.1, 0.0))
+    assert ruled(guard.rule(far, still)[0]) == [Ruling.ALLOWED]
+    assert ruled(guard.rule(near, still)[0]) != [Ruling.ALLOWED]
+
+
+def test_both_watches_must_find_everything_in_place() -> None:
+    rails = Guardrails((Below(),), Place())
+    objective = GuardedObjective(Adding(), Free(), rails)  # type: ignore[arg-type]
+    fallback = torch.zeros(2)
+    origin = origin_of(Gate, rails, objective, fallback)
+    older = Gate(rails, objective, ACTUATORS, fallback, origin=origin)
+    origin.intact = lambda: False  # type: ignore[method-assign]
+    assert "not the one that was built" in older.rule(percept((0.0, 0.0)), plan(CALM))[0].reasons[0]
