@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import re
 import shlex
+import sys
 from pathlib import Path
 
 import pytest
 
-from agent.cli.main import COMMANDS, arrange, parser
+from agent.cli.main import COMMANDS, arrange, main, parser
 from agent.config import schema
 from agent.config.build import blueprint
 from agent.core.messages import Mode, Plan
 from agent.record.log import read
-from tests.tiny import ROOT, environment, housecat
+from tests.tiny import ROOT
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 EXAMPLES = ROOT / "docs" / "examples"
@@ -32,8 +33,11 @@ SHORT = ("run.ticks=6", "run.reference=false", "run.seeds=[1000013]")
 
 
 @pytest.fixture
-def place(folder: Path) -> Path:
-    """Return a folder with the configs and README's files, as a reader would have them."""
+def place(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a folder on the path with the configs and README's files, as a reader has them."""
+    monkeypatch.syspath_prepend(str(folder))
+    for name in FILES:
+        monkeypatch.delitem(sys.modules, Path(name).stem, raising=False)
     (folder / "configs").mkdir()
     for config in (ROOT / "configs").glob("*.yaml"):
         (folder / "configs" / config.name).write_text(config.read_text("utf-8"), "utf-8")
@@ -42,13 +46,9 @@ def place(folder: Path) -> Path:
     return folder
 
 
-def live(config: str, place: Path, weights: Path) -> str:
-    """Run a config for a few ticks with `place` on the path; return what it printed."""
-    env = environment(PYTHONPATH=f"{place}:{ROOT}")
-    options = ("--checkpoint", weights, "--out", "out")
-    done = housecat("run", config, *options, *SHORT, cwd=place, env=env)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+def live(config: str, weights: Path) -> None:
+    """Run a config for a few ticks, as a reader would in the folder with README's files."""
+    assert main(["run", config, "--checkpoint", str(weights), "--out", "out", *SHORT]) == 0
 
 
 def test_examples_are_readmes_own() -> None:
@@ -57,17 +57,19 @@ def test_examples_are_readmes_own() -> None:
     assert {f.name: f.read_text("utf-8") for f in kept} == FILES
 
 
-def test_a_swapped_module_runs(place: Path, weights: Path) -> None:
-    printed = live("my_agent.yaml", place, weights)
-    configurator = next(line for line in printed.splitlines() if "configurator  reads" in line)
+def test_a_swapped_module_runs(
+    place: Path, weights: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    live("my_agent.yaml", weights)
+    printed = capsys.readouterr().out.splitlines()
+    configurator = next(line for line in printed if "configurator  reads" in line)
     assert "recalls Percept" in configurator
     plans = [tick.messages[Plan] for tick in read(place / "out").episodes[0].ticks]
     assert len(plans) == 6
     assert plans[0].mode.tolist() == [Mode.DELIBERATE]
 
 
-def test_a_swapped_module_decides(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(str(place))
+def test_a_swapped_module_decides(place: Path) -> None:
     import torch
 
     from agent.core.messages import Percept, Task
@@ -92,7 +94,7 @@ def test_an_added_term_is_billed(place: Path, weights: Path) -> None:
     config = place / "configs" / "reach.yaml"
     text = config.read_text("utf-8").replace("terms:\n", f"terms:\n{line}", 1)
     config.write_text(text, encoding="utf-8")
-    live("configs/reach.yaml", place, weights)
+    live("configs/reach.yaml", weights)
     record = read(place / "out")
     where = list(record.header["terms"]).index("jolt")
     bills = [tick.messages[Plan].terms[0, where] for tick in record.episodes[0].ticks]
@@ -115,13 +117,12 @@ def test_commands_are_known() -> None:
             blueprint(schema.load(ROOT / options.config, options.overrides))
 
 
-def test_the_schedule_is_the_real_one(folder: Path, weights: Path) -> None:
+def test_the_schedule_is_the_real_one(weights: Path, capsys: pytest.CaptureFixture[str]) -> None:
     page = (ROOT / "docs" / "ARCHITECTURE.md").read_text("utf-8")
     shown = page.partition("<!-- schedule -->\n```\n")[2].partition("```")[0]
     config = ROOT / "configs" / "reach.yaml"
-    done = housecat("check", config, "--checkpoint", weights, cwd=folder)
-    assert done.returncode == 0, done.stderr
-    lines = done.stdout.splitlines(keepends=True)
+    assert main(["check", str(config), "--checkpoint", str(weights)]) == 0
+    lines = capsys.readouterr().out.splitlines(keepends=True)
     start = next(i for i, line in enumerate(lines) if line.startswith("tick: "))
     assert shown
     assert "".join(lines[start : start + shown.count("\n")]) == shown
