@@ -23,6 +23,8 @@ TINY = [
     " distil: {lessons: 64, steps: 20}, calibrate: {rounds: 2, episodes: 8, segments: 6}}",
     "critic.steps=60",
 ]
+CHEAP = ["actor.samples=8", "actor.iterations=1", "actor.elites=2"]
+"""Settings of a planner that is quick, and good for nothing."""
 
 
 def environment(**more: str) -> dict[str, str]:

@@ -11,9 +11,7 @@ from agent.cli import bench_preference
 from agent.cli.main import main
 from agent.record import checkpoint
 from agent.train.preference import Preferring
-from tests.tiny import REACH
-
-CHEAP = ["actor.samples=8", "actor.iterations=1", "actor.elites=2"]
+from tests.tiny import CHEAP, REACH
 
 
 def test_a_run_towards_goals_that_are_shown(weights: Path, folder: Path) -> None:

@@ -11,9 +11,7 @@ from agent.cli import bench_modes
 from agent.cli.main import main
 from agent.core.messages import Directive
 from agent.record.playback import read
-from tests.tiny import ROOT, figures
-
-CHEAP = ["actor.samples=8", "actor.iterations=1", "actor.elites=2"]
+from tests.tiny import CHEAP, ROOT, figures
 
 
 def test_a_run_of_sub_goals(weights: Path, folder: Path) -> None:

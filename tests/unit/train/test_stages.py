@@ -14,7 +14,7 @@ from agent.config.build import MARGINS, Blueprint, blueprint
 from agent.train.course import Trained, train
 from agent.train.progress import Figures, Ledger, silent
 from tests.shelf import Power, shelf
-from tests.tiny import REACH, TINY
+from tests.tiny import CHEAP, REACH, TINY
 
 
 def test_the_course_makes_everything_a_checkpoint_needs(trained: Trained, plans: Blueprint) -> None:
@@ -45,7 +45,7 @@ def test_a_course_calibrates_what_is_realised_and_passes_the_unknown_by() -> Non
         " {use: at_most, name: fast, quantity: joint_speed, limit: 1.7}]",
         "terms=[{use: distance, quantity: fingertip}, {use: uncertainty}]",
     ]
-    plans = blueprint(schema.load(REACH, [*TINY, *parts]))
+    plans = blueprint(schema.load(REACH, [*TINY, *CHEAP, *parts]))
     made = train(plans, silent())
     assert made.tensors[MARGINS].shape == (1, 12)
     assert "calibrate.coverage.fast" in made.figures
@@ -95,7 +95,8 @@ def test_the_same_seed_trains_the_same_agent_also_after_interruptions(
 
 def test_a_filter_learns_to_complete_and_state_has_no_such_stage(trained: Trained) -> None:
     assert not [name for name in trained.figures if name.startswith("completion")]
-    course = [*TINY, "perception={use: filter, compressed: [impact]}", "train.completion.steps=50"]
+    course = [*TINY, *CHEAP, "perception={use: filter, compressed: [impact]}"]
+    course += ["train.completion.steps=50"]
     filtering = blueprint(schema.load(REACH, course))
     ledger, kept = shelf(every_s=60.0)
     found = train(filtering, ledger)
