@@ -16,7 +16,7 @@ from torch import Tensor
 from agent.core.messages import Directive, Forecast, Observation, Percept
 from agent.core.protocols import Inbox, Site
 from modules.perception.completion import Completion
-from modules.perception.state import EPSILON
+from modules.perception.surprise import EPSILON
 
 
 class FilterPerception(Completion):

@@ -17,9 +17,7 @@ from agent.core.protocols import Inbox, Ports, Site
 from agent.core.settings import Settings
 from agent.core.spec import Spec
 from modules.perception.augment import Augment
-
-EPSILON = 1e-6
-"""Least squared spread a surprise is measured against."""
+from modules.perception.surprise import EPSILON, percept
 
 
 class PixelsPerception(nn.Module):
@@ -110,12 +108,7 @@ class PixelsPerception(nn.Module):
         frames = self._frames(observation.values)
         latent = self.embed(torch.lerp(self.mean.expand_as(frames), frames, share))
         missing = (~valid).to(latent.dtype)
-        forecast = inbox.last(Forecast)
-        if forecast is None:
-            return Percept(latent, missing.sqrt(), torch.zeros_like(missing))
-        variance = forecast.spread.square()
-        error = (latent - forecast.latent).square().sum(dim=1)
-        return Percept(latent, (variance + missing).sqrt(), error / variance.clamp(min=EPSILON))
+        return percept(latent, missing, inbox.last(Forecast))
 
     def embed(self, frames: Tensor) -> Tensor:
         """Return latents [..., Z] of frames [..., D S S] as the camera gives them."""

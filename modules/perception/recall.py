@@ -14,7 +14,7 @@ from torch import Tensor
 from agent.core.messages import Directive, Forecast, Observation, Percept, Recollection
 from agent.core.protocols import Inbox
 from modules.perception.completion import Completion
-from modules.perception.state import EPSILON
+from modules.perception.surprise import percept
 
 
 class RecallPerception(Completion):
@@ -45,12 +45,7 @@ class RecallPerception(Completion):
         values = self.state.normalise(observation.values).where(shown, values)
         latent = self.state.embed(values * attention[:, sensor])
         missing = (~(shown | known)).sum(dim=1, dtype=latent.dtype)
-        forecast = inbox.last(Forecast)
-        if forecast is None:
-            return Percept(latent, missing.sqrt(), torch.zeros_like(missing))
-        variance = forecast.spread.square() + forecast.z_spread.square()
-        error = (latent - forecast.latent).square().sum(dim=1)
-        return Percept(latent, (variance + missing).sqrt(), error / variance.clamp(min=EPSILON))
+        return percept(latent, missing, inbox.last(Forecast))
 
     def _completed(self, past: Recollection | None, shown: Tensor) -> tuple[Tensor, Tensor]:
         """Return normalised values [B O] as memory has them, and where it has any, [B O].

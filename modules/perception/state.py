@@ -15,9 +15,7 @@ from agent.core.messages import Directive, Forecast, Observation, Percept
 from agent.core.protocols import Inbox, Ports, Site
 from agent.core.settings import Settings
 from agent.core.spec import Spec
-
-EPSILON = 1e-6
-"""Least squared spread a surprise is measured against."""
+from modules.perception.surprise import EPSILON, percept
 
 
 class StatePerception(nn.Module):
@@ -104,12 +102,7 @@ class StatePerception(nn.Module):
         seen = torch.where(valid, self.normalise(observation.values), torch.zeros(()))
         latent = self.embed(seen * attention[:, self.sensor])
         missing = (~valid).sum(dim=1, dtype=latent.dtype)
-        forecast = inbox.last(Forecast)
-        if forecast is None:
-            return Percept(latent, missing.sqrt(), torch.zeros_like(missing))
-        variance = forecast.spread.square() + forecast.z_spread.square()
-        error = (latent - forecast.latent).square().sum(dim=1)
-        return Percept(latent, (variance + missing).sqrt(), error / variance.clamp(min=EPSILON))
+        return percept(latent, missing, inbox.last(Forecast))
 
     def embed(self, normalised: Tensor) -> Tensor:
         """Return latents [..., Z] of sensors that are normalised already, [..., O]."""
