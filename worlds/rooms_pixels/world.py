@@ -5,10 +5,9 @@ Order of this file, as of every world: constants, the world, its named readings.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from agent.core.messages import Action, Observation
-from worlds.eye import Eye, with_camera
+from agent.core.messages import Observation
+from worlds.above import Above
+from worlds.eye import with_camera
 from worlds.rooms import world as rooms
 from worlds.simulation import Array
 
@@ -23,46 +22,22 @@ SHADES = {
 SENSORS = with_camera(rooms.SENSORS)
 
 
-class RoomsPixels:
+class RoomsPixels(Above):
     """`rooms`, and a camera that looks straight down on it: the last 3 frames, 64x64 grey pixels.
 
-    The oldest frame comes first; an episode begins with its first frame three times. The sensors of
-    `rooms` are there too, before `camera`: as labels for readouts and guardrails in training. A
-    perception of pixels looks at none of them.
+    It can be put at rest anywhere, with the doors as asked.
     """
 
     class Config(rooms.Rooms.Config):
         """Parameters of `rooms`; the camera drops out like any other sensor, and is then black."""
 
+    below = rooms.Rooms
+    shades = SHADES
     trials = "worlds.rooms.trials"
     sensors = SENSORS
     actuators = rooms.ACTUATORS
     rate_hz = rooms.RATE_HZ
 
-    def __init__(self, config: Config, batch: int) -> None:
-        """Build `batch` copies. Raises NoGraphics if there is no OpenGL here."""
-        self._body = rooms.Rooms(config.model_copy(update={"dropout": 0.0}), batch)
-        self.batch, self.model, self.simulation = batch, self._body.model, self._body.simulation
-        outages = config.dropout, config.outage_ticks
-        self._eye = Eye(self.model, SHADES, SENSORS, batch, outages)
-
-    def reset(self, seeds: Sequence[int]) -> Observation:
-        """Start one episode per seed, as `rooms` does."""
-        return self._eye.begin(seeds, self._body.reset(seeds), self.simulation.qpos)
-
     def show(self, poses: Array) -> Observation:
         """Return what sensors and camera show at rest in `poses` [B 5]: doors, x and y (m)."""
-        return self._eye.begin(range(len(poses)), self._body.show(poses), self.simulation.qpos)
-
-    def step(self, action: Action) -> Observation:
-        """Advance one tick (0.1 s). Raises PhysicsError if the physics becomes unstable."""
-        return self._eye.follow(self._body.step(action), self.simulation.qpos)
-
-    def close(self) -> None:
-        """Stop the simulation threads and give the graphics context back."""
-        self._body.close()
-        self._eye.close()
-
-    def readings(self, trace: Array) -> Array:
-        """Return packed sensor values [..., n] of `rooms` from raw sensor readings."""
-        return self._body.readings(trace)
+        return self._begin(range(len(poses)), self._body.show(poses))
