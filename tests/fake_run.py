@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import time
 import typing
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -137,3 +139,10 @@ def same(one: Any, other: Any) -> bool:
         elif a != b:
             return False
     return True
+
+
+def until_written(folder: Path, count: int) -> None:
+    """Wait until a recorder has put so many ticks on disk, for half a minute at most."""
+    end = time.monotonic() + 30
+    while (folder / "metrics.jsonl").read_bytes().count(b"\n") < count and time.monotonic() < end:
+        time.sleep(0.02)

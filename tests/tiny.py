@@ -43,7 +43,7 @@ def housecat(
         env=env or environment(),
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         check=False,
         **more,
     )

@@ -8,7 +8,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -184,12 +183,14 @@ def test_what_is_no_run_is_refused(tmp_path: Path) -> None:
 WRITER = """
 import sys, time
 from pathlib import Path
+from agent.record import log
 from agent.record.log import Recorder
-from tests.fake_run import HEADER, ticks
+from tests.fake_run import HEADER, ticks, until_written
+log.FLUSH_S = 0.2
 recorder = Recorder(Path(sys.argv[1]), HEADER, lambda before, command, after: after[:, :2])
 for tick in ticks(30):
     recorder.write(0, tick)
-time.sleep(1.5)
+until_written(Path(sys.argv[1]), 30)
 for tick in ticks(5):
     recorder.write(1, tick)
 print("ready", flush=True)
@@ -207,7 +208,6 @@ def killed(folder: Path, how: signal.Signals, script: str = WRITER) -> Chain:
     )
     assert child.stdout is not None
     assert child.stdout.readline() == b"ready\n"
-    time.sleep(0.1)
     child.send_signal(how)
     child.wait()
     child.stdout.close()
@@ -217,12 +217,8 @@ def killed(folder: Path, how: signal.Signals, script: str = WRITER) -> Chain:
 def test_a_killed_process_leaves_a_valid_prefix(tmp_path: Path) -> None:
     chain = killed(tmp_path, signal.SIGKILL)
     assert (chain.broken, chain.whole) == ("", False)
-    assert 29 <= len(chain.lines) <= 30
-
-
-def test_a_torn_last_line_is_a_prefix_too(tmp_path: Path) -> None:
-    killed(tmp_path, signal.SIGKILL)
-    path = tmp_path / FILE
+    assert 29 <= len(chain.lines) <= 35, "what was on disk is there, the verdict in the air is not"
+    path = tmp_path / FILE  # and so is what a torn last line leaves
     path.write_bytes(path.read_bytes()[:-7])
     chain = follow(tmp_path)
     assert (chain.broken, chain.whole) == ("", False)

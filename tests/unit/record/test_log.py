@@ -109,12 +109,14 @@ def test_times_increase_over_episodes(tmp_path: Path) -> None:
 WRITER = """
 import sys, time
 from pathlib import Path
+from agent.record import log
 from agent.record.log import Recorder
-from tests.fake_run import HEADER, ticks
+from tests.fake_run import HEADER, ticks, until_written
+log.FLUSH_S = 0.2
 recorder = Recorder(Path(sys.argv[1]), HEADER)
 for tick in ticks(30):
     recorder.write(0, tick, None)
-time.sleep(1.2)
+until_written(Path(sys.argv[1]), 30)
 for tick in ticks(5):
     recorder.write(1, tick, None)
 print("ready", flush=True)
@@ -131,7 +133,6 @@ def test_a_killed_process_leaves_a_readable_log(tmp_path: Path) -> None:
     )
     assert child.stdout is not None
     assert child.stdout.readline() == b"ready\n"
-    time.sleep(0.1)
     child.send_signal(signal.SIGKILL)
     child.wait()
     child.stdout.close()
