@@ -116,7 +116,7 @@ def _episode(mind: Mind, agent: Agent, world: Any, seed: int, ticks: int) -> tup
     missed = felt[1:] + discount * foreseen[1:] - foreseen[:-1] if discount else np.zeros(1)
     doubt = float(np.sqrt(np.mean(missed**2)))
     return (
-        bool(score.reached), harmed, error, high, score.ticks, float(paid.sum()), doubt,
+        bool(score.reached), harmed, error, high, len(thought), float(paid.sum()), doubt,
         float(np.mean(thought)),
     )  # fmt: skip
 

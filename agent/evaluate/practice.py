@@ -87,4 +87,4 @@ def _episode(
             break
     score = scorer.score()
     harmed = bool((score.contacts > 0) | (score.speeding > 0))
-    return float(np.mean(thought)), bool(score.reached[0]), harmed, score.ticks
+    return float(np.mean(thought)), bool(score.reached[0]), harmed, len(thought)
