@@ -18,9 +18,9 @@ HALF_M = (2.0, 1.5)
 """The arena is |x| <= 2, |y| <= 1.5."""
 WALLS_M = (-1.0, 0.0, 1.0)
 """Where the inner walls stand, in x."""
-THICK_M, DOOR_M, RADIUS_M = 0.06, 0.5, 0.08
-DOORS_M = 1.2
-"""Centres of doors are at |y| <= 1.2."""
+THICK_M, DOOR_M, RADIUS_M = 0.06, 0.8, 0.08
+DOORS_M = 1.0
+"""Centres of doors are at |y| <= 1.0."""
 START_CLEARANCE_M = 0.05
 JOURNEYS = 900_000
 """From this seed on start and goal are far apart: seeds that nothing is trained on."""

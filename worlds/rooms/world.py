@@ -22,14 +22,12 @@ from worlds.simulation import Array, Simulation, load, sensor_columns
 MODEL = Path(__file__).with_name("model.xml")
 RATE_HZ = 10.0
 LIMIT_M_S = 1.0
-RAYS = 8
 
 SENSORS = Layout(
     (
         Channel("position", 2, "m"),
         Channel("velocity", 2, "m/s"),
         Channel("doors", 3, "m"),
-        Channel("range", RAYS, "m"),
         Channel("clearance", 1, "m"),
         Channel("impact", 1, "N"),
     )
@@ -41,10 +39,9 @@ class Rooms:
     """A puck of 8 cm radius, velocity-driven at 10 Hz, in four rooms with a door between each two.
 
     Sensors: position (m) and velocity (m/s), the y of each door (m; as a plan on the wall tells
-    it), the distance from the puck's centre to what is next in eight directions (m, from +x
-    counter-clockwise), clearance (m, least distance from its rim to a wall, negative in contact)
-    and impact (N, net contact force). Doors are elsewhere in every episode; they are part of the
-    physics state, and nothing moves them. The world has no goal.
+    it), clearance (m, least distance from its rim to a wall, negative in contact) and impact (N,
+    net contact force). Doors are elsewhere in every episode; they are part of the physics state,
+    and nothing moves them. The world has no goal.
     """
 
     class Config(Settings):
@@ -70,8 +67,7 @@ class Rooms:
         walls = range(1, 4)
         self._shown = sensor_columns(
             self.model,
-            ["x", "y", "vx", "vy", *(f"door_{i}" for i in walls)]
-            + [f"range_{i + 1}" for i in range(RAYS)],
+            ["x", "y", "vx", "vy", *(f"door_{i}" for i in walls)],
         )
         self._near = sensor_columns(
             self.model, ["clearance_outer", *(f"clearance_{i}" for i in walls)]

@@ -12,7 +12,16 @@ import torch
 from agent.core.messages import Action
 from worlds.oracle import Oracle
 from worlds.rooms import trials
-from worlds.rooms.layout import DOORS_M, FAR_M, HALF_M, RADIUS_M, boxes, clearance, draw, way_m
+from worlds.rooms.layout import (
+    DOOR_M,
+    DOORS_M,
+    FAR_M,
+    HALF_M,
+    RADIUS_M,
+    clearance,
+    draw,
+    way_m,
+)
 from worlds.rooms.world import SENSORS, Rooms
 from worlds.simulation import Array
 
@@ -95,20 +104,10 @@ def test_no_wall_gives_way_at_full_speed(world: Rooms) -> None:
         for before, after in pairwise(trace.swapaxes(0, 1)):
             crossed = np.sign(before[:, 0:1] + [1, 0, -1]) != np.sign(after[:, 0:1] + [1, 0, -1])
             rows, walls = np.nonzero(crossed)
-            in_door = np.abs(after[rows, 1] - after[rows, 4 + walls]) < 0.25
+            in_door = np.abs(after[rows, 1] - after[rows, 4 + walls]) < 0.5 * DOOR_M
             assert in_door.all()
     assert touched.sum() > len(SEEDS) // 2
     np.testing.assert_allclose(world.simulation.qpos[:, :3], layouts, atol=1e-4)
-
-
-def ray_m(place: Array, turn: float, doors: Array) -> float:
-    """Return how far it is from a place to what is next in a direction: small steps, no MuJoCo."""
-    centres, half = boxes(doors)
-    way = np.linspace(0.0, 5.0, 25_001)[:, None]
-    line = place + way * np.array([np.cos(turn), np.sin(turn)])
-    inside = (np.abs(line[:, None] - centres) < half).all(axis=-1).any(axis=-1)
-    inside |= (np.abs(line) > HALF_M).any(axis=-1)
-    return float(way[np.argmax(inside), 0])
 
 
 def test_sensors_agree_with_geometry(world: Rooms) -> None:
@@ -119,8 +118,6 @@ def test_sensors_agree_with_geometry(world: Rooms) -> None:
         np.testing.assert_allclose(row[SENSORS["doors"]], drawn.doors, atol=1e-6)
         near = clearance(drawn.start, drawn.doors)
         np.testing.assert_allclose(row[SENSORS["clearance"]], near, atol=1e-5)
-        rays = [ray_m(drawn.start, i * np.pi / 4, drawn.doors) for i in range(8)]
-        np.testing.assert_allclose(row[SENSORS["range"]], rays, atol=4e-4)
 
 
 def test_a_seed_has_a_layout_and_seeds_differ() -> None:
@@ -137,6 +134,7 @@ def test_a_seed_has_a_layout_and_seeds_differ() -> None:
 
 
 def test_ways_are_the_shortest_through_the_doors() -> None:
+    reach = 0.5 * DOOR_M - RADIUS_M
     for seed in range(900_000, 900_005):
         drawn = draw(seed)
         west, east = sorted((drawn.start, drawn.goal), key=lambda place: float(place[0]))
@@ -145,7 +143,7 @@ def test_ways_are_the_shortest_through_the_doors() -> None:
             if not west[0] < x < east[0]:
                 continue
             for edge in (x - 0.03, x + 0.03):
-                gate = [np.array([edge, y]) for y in np.linspace(door - 0.17, door + 0.17, 69)]
+                gate = [np.array([edge, y]) for y in np.linspace(door - reach, door + reach, 129)]
                 steps = np.linalg.norm(np.array(gate)[:, None] - np.array(points), axis=-1)
                 points, length = gate, (length + steps).min(axis=1)
         last = np.linalg.norm(np.array(points) - east, axis=-1)
