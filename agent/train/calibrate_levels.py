@@ -1,4 +1,4 @@
-"""Margins for levels above: how far a plan followed to its end strays from what was foreseen.
+"""Margins for levels above: how far what came of a step strays from what its plan foresaw.
 
 Source: Lei et al. (2018), split conformal prediction; Lindemann et al. (2023), in planning.
 """
@@ -12,8 +12,10 @@ import torch
 from torch import Tensor
 
 from agent.config.build import Mind
+from agent.core.errors import InputError
 from agent.core.guardrails import realised
-from agent.core.messages import Action, Directive
+from agent.core.levels import plans
+from agent.core.messages import Action, Directive, Plan
 from agent.train.calibrate import Calibrate, conformal, witnessed, worst
 from agent.train.explore import TRAINING_SEEDS, whole
 from agent.train.progress import Figures
@@ -22,59 +24,61 @@ from agent.train.recall import remembered
 
 @torch.no_grad()
 def strayed(
-    mind: Mind, world: Any, ask: Callable[[Tensor], Directive], goals: Tensor, seeds: range
+    mind: Mind,
+    world: Any,
+    ask: Callable[[Tensor], Directive],
+    goals: Tensor,
+    seeds: range,
+    steps: int,
 ) -> list[Tensor]:
     """Return, for every level above, by how much guardrails' values exceeded what it foresaw.
 
-    From every start a hierarchy plans towards one of `goals`, and every level follows its plan to
-    the end without planning anew; the body does what the lowest plans at every tick. What a level
-    foresees of the end of each of its steps is held against what sensors showed then, [n R H], R
-    being those guardrails that are ever realised; what happens meanwhile is for those below.
+    From every start a hierarchy lives towards one of `goals` as it always does, for so many `steps`
+    of its highest level: each level plans anew at its own rate, and the body rests where a plan of
+    any level is not allowed. What a plan foresees of the end of its first step, the only one that
+    is followed, is held against what sensors showed then, [n R 1], R being those guardrails that
+    are ever realised; what happens meanwhile is for those below. Refused plans are not counted.
     """
     assert seeds.stop <= TRAINING_SEEDS, "training must not use evaluation seeds"
-    rails, actor = [r for r in mind.rails if realised(r)], mind.actor
+    rails, actor, sensors = [r for r in mind.rails if realised(r)], mind.actor, world.sensors
     generator = torch.Generator().manual_seed(seeds.start)
-    ticks = max(tier.level.ticks * tier.level.horizon for tier in mind.tiers)
+    scales = [tier.level.ticks for tier in mind.tiers]
     found: list[list[Tensor]] = [[] for _ in mind.tiers]
-    sensors, low = world.sensors, world.actuators.bounds()[0]
+    rest = torch.zeros_like(world.actuators.bounds()[0])
     for start in range(seeds.start, seeds.stop, world.batch):
         seen = whole(world.reset(range(start, start + world.batch)), sensors)
         aim = ask(goals[torch.randint(len(goals), (world.batch,), generator=generator)])
         actor.reset(world.batch)
-        actor.commit(ticks)
-        values, commands, above = [remembered(seen, mind.perception, sensors)], [], []
-        for tick in range(ticks):
-            latent = mind.perception.encode(seen)
-            made = actor.plan(latent, aim)
-            if not tick:
-                above = _foreseen(mind, latent, made)
-            safe = (made.violation <= 0) & torch.isfinite(made.energy)
-            move = torch.where(safe[:, None], made.actions[:, 0], torch.zeros_like(low))
+        for tick in range(steps * scales[-1]):
+            before = remembered(seen, mind.perception, sensors)
+            made = list(plans(actor.plan(mind.perception.encode(seen), aim)))
+            good = torch.stack([(p.violation <= 0) & torch.isfinite(p.energy) for p in made])
+            move = torch.where(good.all(dim=0)[:, None], made[0].actions[:, 0], rest)
             seen = whole(world.step(Action(move)), sensors)
-            values.append(remembered(seen, mind.perception, sensors))
-            commands.append(move)
-        shown = torch.stack(values, dim=1)
-        came = worst(
-            rails,
-            witnessed(shown[:, 0], torch.stack(commands, 1), shown[:, 1:], sensors.scalars,
-                      shown[:, 0], rails),
-        )  # fmt: skip
-        for index, tier in enumerate(mind.tiers):
-            steps = came[:, :, tier.level.ticks - 1 :: tier.level.ticks][:, :, : tier.level.horizon]
-            found[index].append(steps - above[index])
-    actor.commit(0)
+            after = remembered(seen, mind.perception, sensors)
+            came = worst(
+                rails,
+                witnessed(before, move[:, None], after[:, None], sensors.scalars, before, rails),
+            )
+            for index, ticks in enumerate(scales):
+                if (tick + 1) % ticks == 0:
+                    excess = came - _foreseen(mind, index, made[index + 1])
+                    found[index].append(excess[good[index + 1]])
+    for index, parts in enumerate(found):
+        if not any(map(len, parts)):
+            raise InputError(
+                f"train.levels.calibrate: level {index + 2}: expected plans that guardrails allow,"
+                f" came none; train longer, or raise `rate`"
+            )
     return [torch.cat(parts) for parts in found]
 
 
-def _foreseen(mind: Mind, latent: Tensor, made: Any) -> list[Tensor]:
-    """Return what every level foresees of guardrails' values under its plan, [B R H]."""
-    told, code, plan = [], latent, made
-    wanted = [realised(r) for r in mind.rails]
-    for tier in mind.tiers:
-        code, plan = tier.level.abstract(code), plan.above
-        rollout = tier.objective.imagine(code, plan.actions[:, None])
-        told.append(tier.guardrails.values(rollout)[:, 0][:, wanted])
-    return told
+def _foreseen(mind: Mind, index: int, plan: Plan) -> Tensor:
+    """Return guardrails' values at the end of a plan's first step, margins left out, [B R 1]."""
+    guardrails = mind.tiers[index].guardrails
+    margins = guardrails.margins(1)[:, 0]
+    told = plan.guardrails[:, :, 0] - margins
+    return told[:, [realised(r) for r in mind.rails], None]
 
 
 def calibrate_levels(
@@ -88,7 +92,8 @@ def calibrate_levels(
     """Return margins [R H] for every level above, and the coverage of the last round's plans.
 
     `mind(margins)` is the agent planning under these; the larger of the last two rounds' quantiles
-    is put into force, as for the lowest level.
+    is put into force, as for the lowest level. H is 1: further steps of a plan are first steps of
+    another one when the body gets there, and keep the same margin until then.
     """
     margins: list[Tensor] = []
     last: list[Tensor] = []
@@ -96,7 +101,8 @@ def calibrate_levels(
     for index in range(config.rounds):
         first = seed + index * config.episodes
         some = mind(margins)
-        excess = strayed(some, world, ask(some), goals, range(first, first + config.episodes))
+        seeds = range(first, first + config.episodes)
+        excess = strayed(some, world, ask(some), goals, seeds, config.segments)
         if index == config.rounds - 1:
             for level, (part, margin) in enumerate(zip(excess, margins, strict=True)):
                 covered = (part <= margin).float().mean(dim=0)

@@ -200,7 +200,7 @@ def _calibrated_above(
         return tensors, {}, 0
     names = [margins_of(index) for index in range(len(mind.tiers))]
     settings = course.levels.calibrate
-    ticks = max(tier.level.ticks * tier.level.horizon for tier in mind.tiers)
+    ticks = settings.segments * mind.tiers[-1].level.ticks
     gathered = settings.rounds * settings.episodes * ticks
     kept = ledger.load("calibrate_levels")
     if kept is not None:

@@ -65,11 +65,6 @@ class Hierarchical(nn.Module):
         self.planners: Any = nn.ModuleList(planners)
         self._climb = Climb(site.above)
         self._standing: list[Standing | None] = [None] * len(site.above)
-        self._committed = 0
-
-    def commit(self, ticks: int) -> None:
-        """Follow every plan of a level above for so many ticks at least; for calibration."""
-        self._committed = ticks
 
     @staticmethod
     def places(site: Site) -> tuple[Site, ...]:
@@ -122,7 +117,7 @@ class Hierarchical(nn.Module):
         place, standing = self.site.above[index], self._standing[index]
         if standing is not None and len(standing.foreseen) == len(code):
             standing = replace(standing, age=standing.age + 1)
-            if standing.age < max(place.level.ticks, self._committed):
+            if standing.age < place.level.ticks:
                 self._standing[index] = standing
                 return standing
         asked = self._asked(place, directive, wanted)

@@ -1,0 +1,88 @@
+"""Margins of the levels above are measured on first steps of plans that are really followed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from agent.config.build import Mind
+from agent.core.errors import InputError
+from agent.core.messages import Directive, Plan
+from agent.train.calibrate import Calibrate
+from agent.train.calibrate_levels import calibrate_levels, strayed
+from agent.train.course import directives
+from tests.contract.stand import mind
+
+ROWS, STEPS, TICKS = 3, 4, 2
+GOALS = torch.tensor([[0.2, 0.2], [-0.1, 0.3]])
+
+
+@pytest.fixture
+def tall() -> Mind:
+    return mind("actor", "hierarchical")
+
+
+@pytest.fixture
+def world(tall: Mind) -> Iterator[Any]:
+    made = tall.blueprint.world(ROWS)
+    yield made
+    made.close()
+
+
+class Willing:
+    """The actor, but that guardrails' values of level 2 are told ones, and refused where asked."""
+
+    def __init__(self, real: Any, told: float, refused: Callable[[int], bool]) -> None:
+        self._real, self._told, self._refused, self.asked = real, told, refused, 0
+
+    def reset(self, batch: int) -> None:
+        self._real.reset(batch)
+
+    def plan(self, latent: Tensor, directive: Directive) -> Plan:
+        made = self._real.plan(latent, directive)
+        told = torch.full_like(made.above.guardrails, self._told)
+        violation = torch.full((ROWS,), float(self._refused(self.asked // TICKS)))
+        self.asked += 1
+        above = replace(made.above, guardrails=told, violation=violation)
+        return replace(made, violation=torch.zeros(ROWS), above=above)
+
+
+def test_a_step_is_held_against_what_came_of_it_and_refused_plans_do_not_count(
+    tall: Mind, world: Any
+) -> None:
+    found = []
+    for told in (0.0, 0.25):
+        actor = Willing(tall.actor, told, lambda step: step == 1)
+        some = replace(tall, actor=actor)
+        (part,) = strayed(some, world, directives(tall), GOALS, range(ROWS), STEPS)
+        assert actor.asked == STEPS * TICKS
+        assert part.shape == (ROWS * (STEPS - 1), len(tall.rails), 1)
+        found.append(part)
+    torch.testing.assert_close(found[0] - found[1], torch.full_like(found[0], 0.25))
+    values = world.readings(world.simulation.trace[:, -1])
+    limit = tall.blueprint.guardrails[0].settings.limit
+    came = limit - values[:, world.sensors["proximity"]][:, 0]
+    torch.testing.assert_close(found[0][-ROWS:, 0, 0].double(), torch.from_numpy(came), atol=1e-5, rtol=0)  # fmt: skip
+
+
+def test_a_margin_is_the_first_steps_and_goes_on(tall: Mind, world: Any) -> None:
+    settings, ask = Calibrate(rounds=2, episodes=ROWS, segments=STEPS, rate=0.2), directives
+
+    def under(margins: list[Tensor]) -> Mind:
+        return replace(tall, actor=Willing(tall.actor, -1.0, lambda step: False))
+
+    margins, figures = calibrate_levels(settings, world, under, ask, GOALS, 0)
+    assert margins[0].shape == (len(tall.rails), 1)
+    assert float(margins[0].max()) > 0
+    assert 0 <= figures["level2.coverage"] <= figures["level2.coverage_mean"] <= 1
+
+    def never(margins: list[Tensor]) -> Mind:
+        return replace(tall, actor=Willing(tall.actor, 0.0, lambda step: True))
+
+    with pytest.raises(InputError, match="level 2: expected plans that guardrails allow"):
+        calibrate_levels(settings, world, never, ask, GOALS, 0)
