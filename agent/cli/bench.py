@@ -35,6 +35,7 @@ BENCHES = {
     "foresight": "configs/reach.yaml",
     "futures": "configs/lead.yaml",
     "goals": "configs/reach-pixels.yaml",
+    "hierarchy": "configs/lab/rooms-hierarchical.yaml configs/rooms.yaml",
     "known": "configs/reach.yaml",
     "learning": "configs/reach.yaml",
     "memory": "configs/reach.yaml",
