@@ -23,6 +23,7 @@ from agent.core.errors import InputError
 from agent.core.messages import Action, Observation
 
 REGISTERED: dict[str, tuple[str, str, int]] = {
+    "cliff": ("Cliff", "position", 80),
     "lead": ("Lead", "lead_position", 70),
     "push": ("Push", "position", 100),
     "push_pixels": ("PushPixels", "position", 100),
@@ -32,6 +33,8 @@ REGISTERED: dict[str, tuple[str, str, int]] = {
     "rooms_pixels": ("RoomsPixels", "position", 200),
     "screens": ("Screens", "position", 260),
     "stand": ("Stand", "", 200),
+    "swingup": ("Swingup", "tip", 160),
+    "swingup_pixels": ("SwingupPixels", "tip", 160),
 }
 """World → its class, the sensor that its goals are about, and how many ticks an episode has.
 

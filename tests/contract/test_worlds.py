@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from agent.config.resolve import resolve
+from agent.core.errors import PhysicsError
 from agent.core.messages import Action, Observation, Task
 from agent.core.settings import Settings
 from agent.core.spec import Layout, compile_check, specs_of
@@ -152,3 +153,17 @@ def test_commands_matter(slot: str, name: str, make: Any) -> None:
     for command in (low, high):
         ends.append(lived(world, [0], command.expand(5, 1, -1))[-1].values)
     assert not torch.equal(*ends)
+
+
+@EVERY
+def test_unstable_physics_is_raised_and_no_episode_begins_anew_in_silence(
+    slot: str, name: str, make: Any
+) -> None:
+    world = make(2)
+    if not hasattr(getattr(world, "simulation", None), "state"):
+        pytest.skip("a simulator of its own: its adapter's tests look at this")
+    world.reset([0, 1])
+    world.simulation.state[1, 1 + world.model.nq] = 1e12
+    rest = torch.zeros(2, world.actuators.size).clamp(*world.actuators.bounds())
+    with pytest.raises(PhysicsError, match=r"unstable in rows \[1\]"):
+        world.step(Action(rest))

@@ -1,0 +1,1 @@
+"""`swingup`, and a camera beside it."""

@@ -1,0 +1,64 @@
+"""The `swingup` world with a camera beside it: the same body, trials and physics.
+
+Order of this file, as of every world: constants, the world, its named readings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from agent.core.messages import Action, Observation
+from worlds.eye import Eye, with_camera
+from worlds.simulation import Array
+from worlds.swingup import world as swingup
+
+SHADES = {
+    "rail": 0.2,
+    **dict.fromkeys(("west_stop", "east_stop"), 0.3),
+    "cart": 0.5,
+    "pole": 0.75,
+    "tip": 1.0,
+}
+"""Greys of the scene: what has to be told apart differs."""
+
+SENSORS = with_camera(swingup.SENSORS)
+
+
+class SwingupPixels:
+    """`swingup`, and a camera that looks at it from the side: the last 3 frames, 64x64 grey pixels.
+
+    The oldest frame comes first; an episode begins with its first frame three times. The sensors of
+    `swingup` are there too, before `camera`: as labels for readouts and guardrails in training. A
+    perception of pixels looks at none of them.
+    """
+
+    class Config(swingup.Swingup.Config):
+        """Nothing to set."""
+
+    trials = "worlds.swingup.trials"
+    sensors = SENSORS
+    actuators = swingup.ACTUATORS
+    rate_hz = swingup.RATE_HZ
+
+    def __init__(self, config: Config, batch: int) -> None:
+        """Build `batch` copies. Raises NoGraphics if there is no OpenGL here."""
+        self._body = swingup.Swingup(config, batch)
+        self.batch, self.model, self.simulation = batch, self._body.model, self._body.simulation
+        self._eye = Eye(self.model, SHADES, SENSORS, batch, (0.0, 1))
+
+    def reset(self, seeds: Sequence[int]) -> Observation:
+        """Start one episode per seed, as `swingup` does."""
+        return self._eye.begin(seeds, self._body.reset(seeds), self.simulation.qpos)
+
+    def step(self, action: Action) -> Observation:
+        """Advance one tick (0.05 s). Raises PhysicsError if the physics becomes unstable."""
+        return self._eye.follow(self._body.step(action), self.simulation.qpos)
+
+    def close(self) -> None:
+        """Stop the simulation threads and give the graphics context back."""
+        self._body.close()
+        self._eye.close()
+
+    def readings(self, trace: Array) -> Array:
+        """Return packed sensor values [..., n] of `swingup` from raw sensor readings."""
+        return self._body.readings(trace)
