@@ -7,7 +7,7 @@ import copy
 import importlib
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +68,21 @@ def video(
         part.unlink(missing_ok=True)
 
 
+def still(
+    model: mujoco.MjModel,
+    pose: Array,
+    goal: Array | Sequence[float] | None,
+    size: tuple[int, int] = (480, 360),
+) -> NDArray[np.uint8]:
+    """Return one pose [nq] as `video` shows it: a picture [height width 3] of `size`.
+
+    Raises NoGraphics if there is no OpenGL here, InputError if the pose is not of this model.
+    """
+    expect_poses(model, pose[None])
+    with contextlib.closing(_frames(model, pose[None], goal, size)) as frames:
+        return next(frames).copy()
+
+
 def film_of(frames: NDArray[np.uint8], path: Path, rate_hz: float) -> None:
     """Write grey `frames` [T height width] as an H.264 video of even size.
 
@@ -108,7 +123,7 @@ def _ffmpeg(path: Path, size: tuple[int, int], rate_hz: float) -> Iterator[Any]:
 
 def _frames(
     model: mujoco.MjModel, poses: Array, goals: Any, size: tuple[int, int]
-) -> Iterator[NDArray[np.uint8]]:
+) -> Generator[NDArray[np.uint8], None, None]:
     model = copy.copy(model)
     model.vis.global_.offwidth = max(model.vis.global_.offwidth, size[0])
     model.vis.global_.offheight = max(model.vis.global_.offheight, size[1])

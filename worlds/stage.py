@@ -76,7 +76,8 @@ def replay_html(
 def discs(model: mujoco.MjModel) -> list[tuple[float, float, float]]:
     """Return the fixed round obstacles seen from above: (x, y, radius) in metres.
 
-    Spheres and upright cylinders and capsules that can be touched; boxes and meshes are left out.
+    Spheres and upright cylinders and capsules that can be touched; boxes and meshes are left out,
+    and what reaches no higher than z = 0: the ground.
     """
     data = mujoco.MjData(model)
     mujoco.mj_kinematics(model, data)
@@ -86,7 +87,8 @@ def discs(model: mujoco.MjModel) -> list[tuple[float, float, float]]:
     for i in range(model.ngeom):
         fixed = model.body_weldid[model.geom_bodyid[i]] == 0
         touched = model.geom_contype[i] or model.geom_conaffinity[i]
-        if fixed and touched and int(model.geom_type[i]) in upright:
+        above = data.geom_xpos[i][2] + model.geom_aabb[i][2] + model.geom_aabb[i][5] > 0
+        if fixed and touched and above and int(model.geom_type[i]) in upright:
             x, y = data.geom_xpos[i][:2].tolist()
             found.append((x, y, float(model.geom_size[i][0])))
     return found

@@ -59,7 +59,7 @@ class Swingup:
         self.model, self.batch = load(MODEL), batch
         substeps = round(1.0 / (RATE_HZ * self.model.opt.timestep))
         self.simulation = Simulation(self.model, batch, substeps)
-        along, tip = (sensor_columns(self.model, [name])[::2] for name in ("along", "tip"))
+        along, tip = (sensor_columns(self.model, [name])[:2] for name in ("along", "tip"))
         cart, spin = sensor_columns(self.model, ["x", "vx"]), sensor_columns(self.model, ["spin"])
         self._columns = [*cart, *along, *spin, *tip, *sensor_columns(self.model, ["impact"])]
 

@@ -13,6 +13,7 @@ from worlds.simulation import Array
 from worlds.swingup import world as swingup
 
 SHADES = {
+    "backdrop": 0.0,
     "rail": 0.2,
     **dict.fromkeys(("west_stop", "east_stop"), 0.3),
     "cart": 0.5,

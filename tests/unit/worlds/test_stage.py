@@ -41,6 +41,8 @@ def test_a_replay_is_self_contained(
 
 def test_the_post_is_seen_from_above(model: mujoco.MjModel) -> None:
     assert discs(model) == [(0.44, 0.0, 0.05)]
+    mesa = load(ROOT / "worlds" / "cliff" / "model.xml")
+    assert discs(mesa) == [(0.0, 0.0, 1.5)], "the rock; what one drives on is in nobody's way"
 
 
 def test_a_replay_needs_no_gl() -> None:

@@ -108,8 +108,8 @@ def test_the_camera_shows_the_same_body_and_the_tip_where_it_is(world: Swingup) 
         assert torch.equal(shown[:, : SENSORS.size], felt.step(action).values)
         frames = shown[:, seen.sensors["camera"]].reshape(3, 3, 64, 64)
         for frame, row in zip(frames[:, -1], shown, strict=True):
-            x, z = row[SENSORS["tip"]].tolist()
-            at = torch.tensor([(0.5 - z / 3.4) * 64, (x / 3.4 + 0.5) * 64])
+            x, y = row[SENSORS["tip"]].tolist()
+            at = torch.tensor([(0.5 - y / 3.4) * 64, (x / 3.4 + 0.5) * 64])
             brightest = (frame == frame.max()).nonzero().float().mean(dim=0)
             assert float((brightest + 0.5 - at).abs().max()) < 1.5
     finally:
