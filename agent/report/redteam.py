@@ -32,11 +32,16 @@ Table = list[list[str]]
 def fill(guide: Path = GUIDE, folder: Path = Path("docs/results")) -> None:
     """Put the tables of all `redteam-*.json` between the guide's markers of the same names.
 
+    An attack that was measured again by itself, in `redteam-NAME-ATTACK.json`, is told there alone.
     Raises InputError if a file has no markers.
     """
-    for path in sorted(folder.glob("redteam-*.json")):
+    paths = sorted(folder.glob("redteam-*.json"))
+    for path in paths:
         whole = json.loads(path.read_text("utf-8"))
-        parts = [f"**{title}**\n\n{markdown(rows)}" for title, rows in tables(whole["figures"])]
+        again = {t for p in paths if p.stem.startswith(f"{path.stem}-")
+                 for t, _ in tables(json.loads(p.read_text("utf-8"))["figures"])}  # fmt: skip
+        told = [(title, rows) for title, rows in tables(whole["figures"]) if title not in again]
+        parts = [f"**{title}**\n\n{markdown(rows)}" for title, rows in told]
         said = f"`{whole['command']}`: {where(whole)}.\n"
         between(guide, path.stem, "\n".join([*parts, said]))
 
