@@ -389,3 +389,9 @@ def test_one_agent_that_sees_no_numbers_is_vetoed(row: int, place: tuple[float, 
     verdict, _ = gate().rule(percept(*places), plan(torch.full((2, 2, 2), 0.1)))
     assert ruled(verdict)[row] == Ruling.VETOED
     assert ruled(verdict)[1 - row] == Ruling.ALLOWED
+
+
+def test_a_clamped_plan_that_just_keeps_the_limit_goes_out() -> None:
+    verdict, action = gate(Below(1.0)).rule(percept((0.0, 0.0)), plan(steps((5.0, 0.0))))
+    assert ruled(verdict) == [Ruling.REPAIRED]
+    assert action.command.tolist() == [[1.0, 0.0]]
