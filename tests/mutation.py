@@ -108,16 +108,17 @@ def main() -> int:
             path.write_text(source, encoding="utf-8")
             print(f"{file}: {killed} of {tried} killed, {time.monotonic() - begin:.0f} s")
     if options.json is not None:
-        _record(options.json, killed, tried)
+        _record(options.json, killed, tried, options.every)
     return 0
 
 
-def _record(path: Path, killed: int, tried: int) -> None:
+def _record(path: Path, killed: int, tried: int, every: int) -> None:
     from agent.cli.common import SCHEMA, figure, machine, versions
     from agent.evaluate.statistics import proportion
 
+    some = f" --every {every}" if every > 1 else ""
     told = {"mutants": figure(tried), "killed": figure(*proportion(killed, tried), tried, "share")}
-    record = {"schema": SCHEMA, "command": f"python -m tests.mutation --json {path}",
+    record = {"schema": SCHEMA, "command": f"python -m tests.mutation{some} --json {path}",
               "config_hash": None, "seeds": [0], "machine": machine(), "versions": versions(),
               "figures": told}  # fmt: skip
     path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
