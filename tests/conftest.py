@@ -58,6 +58,13 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.fixture
+def unreported(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make no report of a run, with its figures, replay and video, where nobody looks at it."""
+    told = {"report": "", "video": None, "video_note": ""}
+    monkeypatch.setattr("agent.cli.run.make_report", lambda *_: told)
+
+
 @pytest.fixture(scope="session")
 def plans() -> Blueprint:
     """Return the blueprint of configs/reach.yaml with tiny training settings."""

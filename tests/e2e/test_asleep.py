@@ -16,6 +16,7 @@ LESS = ["world_model.steps=20", "critic.steps=20", "actor.steps=4", "actor.sampl
 LESS += ["actor.elites=4", "actor.iterations=1", "world.gain_scale=0.5"]
 
 
+@pytest.mark.usefixtures("unreported")
 def test_a_run_sleeps_between_its_episodes(
     weights: Path, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

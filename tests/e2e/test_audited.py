@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from agent.cli.main import main
-from tests.tiny import REACH
+from tests.tiny import CHEAP, REACH
 
-SHORT = ["run.ticks=8", "run.seeds=[900000]", "run.reference=false"]
+SHORT = ["run.ticks=8", "run.seeds=[900000]", "run.reference=false", *CHEAP]
 
 
 def audit(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]:

@@ -22,10 +22,10 @@ from agent.evaluate.episodes import episodes
 from agent.record import checkpoint
 from agent.record.log import read
 from agent.train.course import Trained
-from tests.tiny import REACH, ROOT, TINY, environment, figures, housecat
+from tests.tiny import CHEAP, REACH, ROOT, TINY, environment, figures, housecat
 
 ADAPTING = ROOT / "configs" / "reach-adapting.yaml"
-SHORT = ["run.ticks=6", "run.seeds=[1000000, 1000001]"]
+SHORT = ["run.ticks=6", "run.seeds=[1000000, 1000001]", *CHEAP]
 
 
 def test_run_then_report(weights: Path, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -51,6 +51,7 @@ def test_run_then_report(weights: Path, folder: Path, capsys: pytest.CaptureFixt
     assert page.stat().st_size > 50_000
 
 
+@pytest.mark.usefixtures("unreported")
 def test_a_resolved_config_runs_the_same(weights: Path, folder: Path) -> None:
     quick = [*SHORT, "run.reference=false"]
     assert (
@@ -221,9 +222,9 @@ def readme() -> list[str]:
 
 
 SLOW = {
-    "train": TINY,
-    "eval": ["eval.ticks=4", "eval.oracle_episodes=1"],
-    "run": ["run.ticks=4"],
+    "train": [*TINY, *CHEAP],
+    "eval": ["eval.ticks=4", "eval.oracle_episodes=1", *CHEAP],
+    "run": ["run.ticks=4", *CHEAP],
 }
 """What makes a command of the README quick enough to be a test."""
 

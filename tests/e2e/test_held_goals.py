@@ -14,7 +14,7 @@ from agent.config.build import Mind
 from agent.core.errors import InputError
 from agent.evaluate.episodes import episodes, tasks_of
 from agent.report.card import coverage, facts
-from tests.tiny import REACH
+from tests.tiny import CHEAP, REACH
 
 CLEAR = {"guardrail": "clear", "limit": "proximity >= 0.03 m", "beyond": 0.05, "unit": "m"}
 
@@ -62,9 +62,10 @@ def test_promised_coverage_stands_beside_what_was_achieved() -> None:
     assert "clear 91.0 % (87.0 % by sealed margins), n = 88 ticks" in said
 
 
+@pytest.mark.usefixtures("unreported")
 def test_a_run_tells_of_both(weights: Path) -> None:
     words = ["run.ticks=18", "run.seeds=[900000]", "run.reference=false", "run.goal=[0.44,0.0]"]
-    words += ["gate.margins=adaptive", "gate.deadline_ms=0"]
+    words += ["gate.margins=adaptive", "gate.deadline_ms=0", *CHEAP]
     assert main(["run", str(REACH), *words, "--checkpoint", str(weights), "--out", "r"]) == 0
     card = json.loads(Path("r/card.json").read_text())
     assert [u["seed"] for u in card["unreached"]] == [900_000]

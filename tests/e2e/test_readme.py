@@ -57,6 +57,7 @@ def test_examples_are_readmes_own() -> None:
     assert {f.name: f.read_text("utf-8") for f in kept} == FILES
 
 
+@pytest.mark.usefixtures("unreported")
 def test_a_swapped_module_runs(
     place: Path, weights: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -89,6 +90,7 @@ def test_a_swapped_module_decides(place: Path) -> None:
     assert directive.mode.tolist() == [Mode.REACTIVE, Mode.DELIBERATE]
 
 
+@pytest.mark.usefixtures("unreported")
 def test_an_added_term_is_billed(place: Path, weights: Path) -> None:
     (line,) = [text for language, text in BLOCKS if language == "yaml" and "jolt:Jolt" in text]
     config = place / "configs" / "reach.yaml"

@@ -14,6 +14,7 @@ from agent.record.playback import read
 from tests.tiny import CHEAP, ROOT, figures
 
 
+@pytest.mark.usefixtures("unreported")
 def test_a_run_of_sub_goals(weights: Path, folder: Path) -> None:
     words = ["run", ROOT / "configs" / "tasks" / "park.yaml", "run.ticks=4", "run.seeds=[900000]"]
     assert main([str(w) for w in [*words, *CHEAP, "--checkpoint", weights, "--out", "r"]]) == 0

@@ -40,7 +40,7 @@ def test_a_sound_file_passes_and_its_faults_are_noticed() -> None:
         "tests.mutation",
         "modules/cost/guardrails/at_least.py",
         "--every",
-        "4",
+        "12",
     ]
     done = subprocess.run(
         words, cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=900, check=False
