@@ -44,7 +44,7 @@ def main(config_path: str, seed: int, ticks: list[int]) -> None:
     world.close()
     path = ROOT / "docs" / "pictures" / f"{config.name}.png"
     drawn = Image.fromarray(np.concatenate(frames, axis=1))
-    drawn.quantize(128, method=Image.Quantize.MEDIANCUT).save(path, optimize=True)
+    drawn.quantize(128, method=Image.Quantize.MAXCOVERAGE).save(path, optimize=True)
     sys.stdout.write(f"wrote {path.relative_to(ROOT)} ({path.stat().st_size} bytes)\n")
 
 

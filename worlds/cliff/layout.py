@@ -46,13 +46,13 @@ def draw(seed: int) -> Draw:
     rng = np.random.default_rng((seed, 0))
     if seed >= JOURNEYS:
         car, turned = rng.uniform((-1.0, 2.1), (-0.8, 2.9)), rng.uniform(-0.3, 0.3)
-        ahead = rng.uniform(0.4, 0.55)
+        ahead, soon = rng.uniform(0.4, 0.55), (0.05, 0.3)
     else:
         car, turned = rng.uniform((-1.1, 1.75), (0.7, 3.3)), rng.uniform(-1.2, 1.2)
-        ahead = rng.uniform(0.2, 0.7)
+        ahead, soon = rng.uniform(0.2, 0.7), (0.0, 0.5)
     lead = np.array([car[0] + ahead, rng.uniform(2.2, 2.8)])
     speed, brakes = rng.uniform(0.45, 0.65), rng.uniform() < BRAKES
-    brake = lead[0] + rng.uniform(0.05, 0.3 if seed >= JOURNEYS else 0.8) if brakes else NEVER
+    brake = lead[0] + rng.uniform(*soon) if brakes else NEVER
     goal = car + np.array([rng.uniform(1.2, 1.5), 0.0])
     goal[1] = rng.uniform(2.2, 2.8)
     for value in (car, lead, goal):

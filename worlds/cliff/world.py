@@ -19,7 +19,7 @@ from worlds.simulation import Array, Simulation, load, sensor_columns
 
 MODEL = Path(__file__).with_name("model.xml")
 RATE_HZ = 10.0
-FORWARD_M_S, TURN_RAD_S = 1.5, 1.5
+FORWARD_M_S, BACK_M_S, TURN_RAD_S = 1.5, 0.5, 1.5
 
 SENSORS = Layout(
     (
@@ -37,7 +37,7 @@ SENSORS = Layout(
 )
 ACTUATORS = Layout(
     (
-        Channel("speed", 1, "m/s", (0.0,), (FORWARD_M_S,)),
+        Channel("speed", 1, "m/s", (-BACK_M_S,), (FORWARD_M_S,)),
         Channel("turn", 1, "rad/s", (-TURN_RAD_S,), (TURN_RAD_S,)),
     )
 )
