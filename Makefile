@@ -31,7 +31,7 @@ $(READY): requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
 	touch $(READY)
 
-train-all: $(READY)  ## train the shipped checkpoints again (thirteen trainings, up to 15 minutes each)
+train-all: $(READY)  ## train the shipped checkpoints again (fourteen trainings, up to 15 minutes each)
 	for seed in 0 1 2; do $(BIN)/python run_agent.py train configs/reach.yaml --seed $$seed \
 	  --json docs/results/train-reach-seed$$seed.json || exit 1; done
 	$(BIN)/python run_agent.py train configs/reach-filter.yaml --json docs/results/train-reach-filter-seed0.json
@@ -39,6 +39,7 @@ train-all: $(READY)  ## train the shipped checkpoints again (thirteen trainings,
 	  --json docs/results/train-reach-pixels-seed$$seed.json || exit 1; done
 	$(BIN)/python run_agent.py train configs/lead.yaml --json docs/results/train-lead-seed0.json
 	$(BIN)/python run_agent.py train configs/stand.yaml --fresh --json docs/results/train-stand-seed0.json
+	$(BIN)/python run_agent.py train configs/swingup.yaml --fresh --json docs/results/train-swingup-seed0.json
 	$(BIN)/python run_agent.py train configs/lab/permanence.yaml world.opaque=false --fresh \
 	  --json docs/results/train-permanence-seed0.json
 	for seed in 0 1 2; do $(BIN)/python run_agent.py train configs/toys.yaml --seed $$seed \
@@ -78,6 +79,7 @@ bench: $(READY)  ## measure what docs/results/ holds (hours; every line stands a
 	  --out docs/results/foresight.svg
 	$(BIN)/python run_agent.py eval configs/lead.yaml --episodes 100 eval.oracle_episodes=8 --json docs/results/eval-lead.json
 	$(BIN)/python run_agent.py eval configs/stand.yaml --episodes 100 --json docs/results/eval-stand.json
+	$(BIN)/python run_agent.py eval configs/swingup.yaml --episodes 100 eval.oracle_episodes=8 --json docs/results/eval-swingup.json
 	$(BIN)/python run_agent.py eval configs/stand.yaml --episodes 100 eval.oracle_episodes=0 \
 	  'configurator.weights={upright: 0.0, anticipation: 0.0}' --json docs/results/eval-stand-unwilling.json
 	$(BIN)/python run_agent.py bench futures configs/lead.yaml train.learner.steps=4000 train.readouts.steps=1000 \
