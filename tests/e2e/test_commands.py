@@ -244,10 +244,9 @@ def test_commands_of_the_readme_run(command: str, weights: Path, folder: Path) -
     if "--episodes" in words:
         words[words.index("--episodes") + 1] = "2"
     if what in ("run", "eval", "check") and "--checkpoint" not in words:
-        own = (
-            ROOT / "checkpoints" / "stand-seed0.safetensors"
-        )  # another body than that of `weights`
-        words += ["--checkpoint", str(own if "stand" in command else weights)]
+        (body,) = [b for b in ("stand", "swingup") if b in command] or [""]
+        own = ROOT / "checkpoints" / f"{body}-seed0.safetensors"  # another body than of `weights`
+        words += ["--checkpoint", str(own if body else weights)]
     code = main(words)
     assert code == 0 or (what == "doctor" and code == 2)
 
