@@ -25,7 +25,7 @@ from agent.evaluate.statistics import mean, median, proportion
 from agent.record import checkpoint
 from agent.record.files import write_whole
 from agent.report.recovery import Block, picture
-from agent.train.course import directives
+from agent.train.asking import directives
 from modules.actor.cem import CEM
 
 GOALS, ROUNDS, ELSEWHERE, BACK = 2, 10, 6, 2

@@ -29,6 +29,7 @@ SAVE_EVERY_S = 20.0
 
 STAGES: dict[str, tuple[str, ...]] = {
     "explore": ("seed", "world", "train.explore", "train.dataset"),
+    "explore_round": (),
     "watch": ("latent", "perception", "world_model", "train.watch"),
     "world_model": ("train.learner", "train.shuffled"),
     "rehearse": ("train.rehearse",),

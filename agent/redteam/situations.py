@@ -12,7 +12,7 @@ from torch import Tensor
 from agent.config.build import Mind
 from agent.core.messages import Action, Directive, Observation, Percept, Plan, Ruling, Task
 from agent.evaluate.episodes import trials_of
-from agent.train.course import directives
+from agent.train.asking import directives
 from agent.train.explore import whole
 
 BATCH = 16

@@ -19,7 +19,8 @@ from torch import Tensor, nn
 from agent.config.build import MARGINS, Blueprint, Mind, margins_of
 from agent.config.schema import validate
 from agent.core.guardrails import realised
-from agent.core.messages import Directive, Mode, Plan, Rollout
+from agent.core.messages import Directive, Plan, Rollout
+from agent.train.asking import directives, fresh_plans
 from agent.train.calibrate import Calibrate, calibrate, watched, witnessed
 from agent.train.calibrate_levels import calibrate_levels
 from agent.train.dataset import Dataset
@@ -227,35 +228,6 @@ def _calibrated_above(
 def _shown_by_others(term: nn.Module) -> bool:
     """Say whether a term is learned from demonstrations (`agent.train.preference`), not here."""
     return bool(getattr(term, "demonstrated", False))
-
-
-def directives(mind: Mind) -> Callable[[Tensor], Directive]:
-    """Return how training asks for plans: every term at weight 1, mode 2, the config's horizon."""
-    site, horizon = mind.site, mind.configurator.config.horizon
-
-    def ask(goal: Tensor) -> Directive:
-        rows = len(goal)
-        return Directive(
-            goal=goal,
-            weights=torch.ones(rows, len(site.terms)),
-            attention=torch.ones(rows, len(site.sensors.channels)),
-            mode=torch.full((rows,), int(Mode.DELIBERATE)),
-            horizon=horizon,
-        )
-
-    return ask
-
-
-def fresh_plans(mind: Mind) -> Callable[[Tensor, Directive], Plan]:
-    """Return a planner without a warm start from call to call; of a hierarchy, the lowest."""
-    actor = getattr(mind.actor, "lowest", mind.actor)
-
-    def plan(latent: Tensor, directive: Directive) -> Plan:
-        actor.reset(len(latent))
-        made: Plan = actor.plan(latent, directive)
-        return made
-
-    return plan
 
 
 def _allowed(mind: Mind, values: Tensor) -> Tensor:

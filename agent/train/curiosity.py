@@ -7,17 +7,15 @@ Plan2Explore, for planning towards it in a learned model.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from agent.core.messages import Action, Rollout
+from agent.core.messages import Rollout
 from agent.core.noise import ornstein_uhlenbeck
 from agent.core.protocols import World
-from agent.train.dataset import Dataset
-from agent.train.explore import TRAINING_SEEDS, Explorer, whole
+from agent.train.explore import Explorer
 
 
 class Imagination(Protocol):
@@ -33,61 +31,21 @@ class Imagination(Protocol):
 
 
 class Curious:
-    """Explores in rounds: what is learned from the rounds before says where to go next.
+    """Chooses what networks disagree about: says what to do in a round (`Rounds`).
 
-    The first round is the explorer's `ou`. In the others, of `candidates` random sequences the one
-    whose imagined latents differ most between ensemble members is carried out for `commit` ticks.
+    Of `candidates` random sequences the one whose imagined latents differ most between ensemble
+    members is carried out for `commit` ticks.
     """
 
-    def __init__(
-        self,
-        config: Explorer.Config,
-        world: World,
-        learn: Callable[[Dataset, int], Imagination],
-        seed: int = 0,
-    ) -> None:
-        """Explore `world`; episode i starts from seed `seed` + i.
+    def __init__(self, config: Explorer.Config, world: World) -> None:
+        """Explore `world` as `config.curiosity` says."""
+        self.config, self.world = config, world
 
-        `learn(dataset, round)` returns a model of all experience so far.
-        """
-        self.config, self.world, self.learn, self.seed = config, world, learn, seed
-
-    def collect(self, log: Callable[[int, int], None]) -> Dataset:
-        """Return `episodes` episodes; `log(done, total)` is called after each batch of them."""
-        config, batch = self.config, self.world.batch
-        total = math.ceil(config.episodes / batch)
-        rounds = min(config.curiosity.rounds, total)
-        starts = [round(total * r / rounds) for r in range(rounds + 1)]
-        plain = {"policy": "ou", "episodes": starts[1] * batch}
-        first = Explorer(config.model_copy(update=plain), self.world, self.seed)
-        parts = [first.collect(lambda done, _: log(done, total))]
-        for index in range(1, rounds):
-            model = self.learn(joined(parts), index)
-            for number in range(starts[index], starts[index + 1]):
-                parts.append(self._batch(number, model))
-                log(number + 1, total)
-        found = joined(parts)
-        return Dataset(found.values[: config.episodes], found.commands[: config.episodes])
-
-    @torch.no_grad()
-    def _batch(self, index: int, model: Imagination) -> Dataset:
-        world, first = self.world, self.seed + index * self.world.batch
-        assert first + world.batch <= TRAINING_SEEDS, "training must not use evaluation seeds"
-        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + index)
-        values = [whole(world.reset(range(first, first + world.batch)), world.sensors)]
-        commands: list[Tensor] = []
-        while len(commands) < self.config.ticks:
-            plan = self._most_disputed(model, model.encode(values[-1]), generator)
-            for move in plan.unbind(dim=1)[: self.config.ticks - len(commands)]:
-                values.append(whole(world.step(Action(move.contiguous())), world.sensors))
-                commands.append(move)
-        return Dataset(torch.stack(values, dim=1), torch.stack(commands, dim=1))
-
-    def _most_disputed(
-        self, model: Imagination, state: Tensor, generator: torch.Generator
+    def __call__(
+        self, model: Imagination, values: Tensor, tick: int, generator: torch.Generator
     ) -> Tensor:
         """Return the commands [B commit A] whose outcomes the members agree about least."""
-        config, curious = self.config, self.config.curiosity
+        config, curious, state = self.config, self.config.curiosity, model.encode(values)
         low, high = self.world.actuators.bounds()
         keep = math.exp(-1.0 / (config.correlation_s * self.world.rate_hz))
         shape = curious.horizon, len(state) * curious.candidates, len(low)
@@ -97,8 +55,3 @@ class Curious:
         spread = model.imagine(state, moves).latents.var(dim=0).sum(dim=(-1, -2))
         chosen: Tensor = moves[torch.arange(len(state)), spread.argmax(dim=1)]
         return chosen[:, : curious.commit]
-
-
-def joined(parts: Sequence[Dataset]) -> Dataset:
-    """Return the episodes of all parts."""
-    return sum(parts[1:], parts[0])

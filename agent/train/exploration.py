@@ -13,13 +13,13 @@ from torch import Tensor
 from agent.config.build import Blueprint
 from agent.core.spec import Layout
 from agent.train.course import Course
-from agent.train.curiosity import joined
 from agent.train.dataset import Dataset
 from agent.train.explore import explorer_batch
 from agent.train.fitting import fit_readouts
 from agent.train.progress import Figures, silent
+from agent.train.pupil import pupil
+from agent.train.rounds import joined
 from agent.train.stages import explore
-from agent.train.understanding import pupil
 
 POLICIES = ("ou", "random", "coloured", "curiosity")
 BINS = 8

@@ -28,8 +28,12 @@ BATCH = 64
 
 
 def explorer_batch(config: Explorer.Config) -> int:
-    """Return how many copies of the world exploration uses: no more than it has episodes."""
-    return min(BATCH, config.episodes)
+    """Return how many copies of the world exploration uses.
+
+    No more than it has episodes; who acts on what was learned has some in every round.
+    """
+    rounds = config.acting.rounds if config.policy == "acting" else 1
+    return min(BATCH, math.ceil(config.episodes / rounds))
 
 
 def whole(observation: Observation, sensors: Layout) -> Tensor:
@@ -60,6 +64,19 @@ class Curiosity(Settings):
     commit: int = Field(default=6, ge=1)
 
 
+class Acting(Settings):
+    """How `acting` explores: in `rounds`, the first of which is `ou`.
+
+    Before each of the others world model and readouts take `steps` each on all experience so far.
+    The planner then acts on them, at every tick anew, and noise is added to its commands, of
+    deviation `noise` in units of half the actuator range.
+    """
+
+    rounds: int = Field(default=4, ge=2)
+    steps: int = Field(default=1000, ge=1)
+    noise: float = Field(default=0.2, ge=0)
+
+
 class Explorer:
     """Drives a world with random commands, clipped to the actuators' limits."""
 
@@ -69,16 +86,18 @@ class Explorer:
         `ou`: an Ornstein-Uhlenbeck process with this correlation time; `coloured`: noise whose
         power falls as 1/f^`exponent`. Both with `deviation` in units of half the actuator range, of
         which each episode draws its own share (0.2 to 1), so that slow and fast motions are both
-        seen. `random`: uniform within the limits at every tick. `curiosity`: see `Curious`.
+        seen. `random`: uniform within the limits at every tick. In rounds, `curiosity` and
+        `acting`: see `Curious` and `Acts`.
         """
 
         episodes: int = Field(default=640, ge=1)
         ticks: int = Field(default=96, ge=1)
         correlation_s: float = Field(default=0.5, gt=0)
         deviation: float = Field(default=0.45, gt=0)
-        policy: Literal["ou", "coloured", "random", "curiosity"] = "ou"
+        policy: Literal["ou", "coloured", "random", "curiosity", "acting"] = "ou"
         exponent: float = Field(default=2.0, ge=0, le=4)
         curiosity: Curiosity = Curiosity()
+        acting: Acting = Acting()
 
     def __init__(
         self,

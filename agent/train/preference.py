@@ -21,7 +21,7 @@ from torch.nn import functional as F
 from agent.config.build import Mind
 from agent.core.messages import Directive, Rollout
 from agent.core.settings import Settings
-from agent.train.course import directives, fresh_plans
+from agent.train.asking import directives, fresh_plans
 from agent.train.dataset import Dataset
 from agent.train.progress import Figures, Ledger
 

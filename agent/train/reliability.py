@@ -16,8 +16,8 @@ from torch import Tensor
 
 from agent.config.build import Mind
 from agent.core.protocols import World
+from agent.train.asking import directives, fresh_plans
 from agent.train.calibrate import Calibrate, attempt
-from agent.train.course import directives, fresh_plans
 from agent.train.dataset import Dataset
 from agent.train.progress import Figures
 from agent.train.recall import recalling

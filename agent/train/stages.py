@@ -16,11 +16,13 @@ from torch import Tensor
 from agent.core.errors import InputError
 from agent.core.messages import Observation
 from agent.core.protocols import Encoder, World
-from agent.train.curiosity import Curious, Imagination
+from agent.train.acting import Acts
+from agent.train.curiosity import Curious
 from agent.train.dataset import Dataset
 from agent.train.explore import Explorer
 from agent.train.images import checksum, open_images
 from agent.train.progress import Figures, Ledger, descend
+from agent.train.rounds import Choice, Rounds
 
 
 def explore(
@@ -29,14 +31,14 @@ def explore(
     seed: int,
     ledger: Ledger,
     hold: Callable[[Observation], Tensor] | None = None,
-    learn: Callable[[Dataset, int], Imagination] | None = None,
+    learn: Callable[[Dataset, int], Any] | None = None,
 ) -> Dataset:
     """Return the episodes that `config.policy` tries, collected once and kept as `explore`.
 
     Images lie beside the state in a file of their own, which is mapped into memory. `hold` says
     what to remember of an observation that misses something (`Holding`);
-    `learn` is asked for by the policy `curiosity` alone, which explores by scalar sensors only.
-    Raises InputError if it cannot.
+    `learn` is asked for by the policies that explore in rounds, and by scalar sensors only.
+    Raises InputError if they cannot.
     """
     seen = world.sensors != world.sensors.scalars
     path = ledger.folder / "explore.npy" if seen and ledger.folder else None
@@ -60,19 +62,21 @@ def _tried(
     ledger: Ledger,
     images: Path | None,
     hold: Callable[[Observation], Tensor] | None,
-    learn: Callable[[Dataset, int], Imagination] | None,
+    learn: Callable[[Dataset, int], Any] | None,
 ) -> Dataset:
     def log(done: int, total: int) -> None:
         ledger.log("explore", done, total, {})
 
-    if config.policy != "curiosity":
+    choices: dict[str, Callable[..., Choice]] = {"curiosity": Curious, "acting": Acts}
+    if config.policy not in choices:
         return Explorer(config, world, seed, hold).collect(log, images)
     if learn is None or hold is not None or world.sensors != world.sensors.scalars:
         raise InputError(
             "train.explore.policy: expected 'ou', 'coloured' or 'random' for a world with a camera"
-            " or with sensors that come and go, came 'curiosity'; it looks at all sensors, always"
+            f" or with sensors that come and go, came '{config.policy}'; it looks at all sensors,"
+            f" always"
         )
-    return Curious(config, world, learn, seed).collect(log)
+    return Rounds(config, world, learn, choices[config.policy](config, world), seed).collect(ledger)
 
 
 def expect_device(name: str) -> None:

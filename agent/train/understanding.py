@@ -13,11 +13,9 @@ from typing import Any
 
 import torch
 from pydantic import Field
-from torch import Tensor
 
 from agent.config.build import Blueprint, Mind, objectives
 from agent.core.errors import InputError
-from agent.core.messages import Rollout
 from agent.core.settings import Settings
 from agent.train import videos
 from agent.train.augment import Shuffled
@@ -34,8 +32,10 @@ from agent.train.fitting import (
     fit_surprise,
 )
 from agent.train.given import given
-from agent.train.progress import Figures, Ledger, descend, silent
+from agent.train.progress import Figures, Ledger
+from agent.train.pupil import expect_able, pupil
 from agent.train.recall import encoded, recalling
+from agent.train.rounds import curve
 from agent.train.stages import explore, learn_world
 from modules.world_model.learn import Learner
 
@@ -121,6 +121,9 @@ def understand(blueprint: Blueprint, study: Study, ledger: Ledger) -> Understand
         objectives(study.rehearse.objectives, REHEARSED)  # refused now rather than after an hour
     mind = blueprint.assemble()
     dataset = experience(blueprint, mind, study, ledger)
+    if not study.dataset:
+        told = curve(study.explore, dataset, blueprint.singles["world"].kind)
+        figures |= {f"explore.{k}": v for k, v in told.items()}
     if study.watch.videos:
         figures |= {f"watch.{k}": v for k, v in watch(mind, study.watch, ledger, seed).items()}
     parts = [c.build(mind.site) for c in blueprint.objectives]
@@ -167,6 +170,8 @@ def experience(blueprint: Blueprint, mind: Mind, study: Study, ledger: Ledger) -
             f"train.explore.ticks: expected {longest} or more, the longest horizon that is trained,"
             f" came {study.explore.ticks}; explore longer episodes, or lower the horizons"
         )
+    if study.explore.policy == "acting" and not study.dataset:
+        expect_able(mind, study.explore)
     if study.dataset:
         return given(Path(study.dataset), blueprint.singles["world"].kind, longest)
     hold = mind.perception.hold if isinstance(mind.perception, Holding) else None
@@ -176,47 +181,6 @@ def experience(blueprint: Blueprint, mind: Mind, study: Study, ledger: Ledger) -
         return explore(study.explore, world, seed, ledger, hold, partial(pupil, blueprint, study))
     finally:
         world.close()
-
-
-@dataclass(frozen=True, slots=True)
-class Pupil:
-    """A mind that has seen the experience so far, as curiosity asks of it."""
-
-    mind: Mind
-
-    def encode(self, values: Tensor) -> Tensor:
-        """Return latents [..., Z] of packed sensor values [..., O]."""
-        latents: Tensor = self.mind.perception.encode(values)
-        return latents
-
-    def imagine(self, state: Tensor, actions: Tensor) -> Rollout:
-        """Return the futures of `actions` [B K H A] from `state` [B Z]."""
-        rollout: Rollout = self.mind.world_model.imagine(state, actions)
-        return rollout
-
-
-def pupil(
-    blueprint: Blueprint, study: Study, dataset: Dataset, index: int, steps: int | None = None
-) -> Pupil:
-    """Return what `dataset` teaches a new mind in round `index`.
-
-    It takes `steps`, those of `train.explore.curiosity` unless others are given.
-    """
-    mind = blueprint.assemble()
-    settings = study.learner.model_copy(update={"steps": steps or study.explore.curiosity.steps})
-    parts = [c.build(mind.site) for c in blueprint.objectives]
-    seed = blueprint.config.seed * 1000 + index
-    learner = Learner(settings, mind.perception, mind.world_model, parts, seed)
-    mind.perception.fit_normaliser(dataset.sample())
-    descend(
-        "curiosity",
-        settings.steps,
-        lambda step: learner.step(step, dataset),
-        learner,
-        learner.optimiser,
-        silent(),
-    )
-    return Pupil(mind)
 
 
 def watch(mind: Mind, config: Watch, ledger: Ledger, seed: int) -> Figures:

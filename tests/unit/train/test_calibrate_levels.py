@@ -13,9 +13,9 @@ from torch import Tensor
 from agent.config.build import Mind
 from agent.core.errors import InputError
 from agent.core.messages import Directive, Plan
+from agent.train.asking import directives
 from agent.train.calibrate import Calibrate
 from agent.train.calibrate_levels import calibrate_levels, strayed
-from agent.train.course import directives
 from tests.contract.stand import mind
 
 ROWS, STEPS, TICKS = 3, 4, 2

@@ -21,6 +21,7 @@ from agent.train.dataset import Dataset
 from agent.train.exploration import coverage
 from agent.train.explore import TRAINING_SEEDS, Curiosity, Explorer, explorer_batch
 from agent.train.progress import silent
+from agent.train.rounds import Rounds
 from agent.train.understanding import experience
 from tests.tiny import REACH, TINY
 from worlds.reach.trials import EVALUATION_SEEDS
@@ -148,7 +149,7 @@ def test_curiosity_goes_where_the_model_of_the_rounds_before_is_unsure(plans: Bl
         return Sure()
 
     try:
-        found = Curious(config, world, learn).collect(lambda *_: None)
+        found = Rounds(config, world, learn, Curious(config, world)).collect(silent())
         plain = Explorer(config.model_copy(update={"episodes": 64, "policy": "ou"}), world).collect(
             lambda *_: None
         )
