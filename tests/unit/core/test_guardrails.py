@@ -207,3 +207,13 @@ def test_violation_adds_up_positive_parts() -> None:
 def test_the_toy_model_adds() -> None:
     ahead = Adding().imagine(torch.ones(1, 2), torch.ones(1, 1, 3, 2)).latents
     assert ahead[0, 0, 0, :, 0].tolist() == [2.0, 3.0, 4.0]
+
+
+def test_margins_belong_to_guardrails_that_are_ever_realised() -> None:
+    foreseen = Below(2.0, "foreseen")
+    foreseen.realised = False  # type: ignore[attr-defined]
+    given = torch.tensor([[0.1, 0.2], [0.3, 0.4]])
+    rails = Guardrails((Below(1.0, "a"), foreseen, Below(3.0, "b")), Place(), given)
+    assert torch.equal(rails.margins(2), torch.tensor([[0.1, 0.2], [0.0, 0.0], [0.3, 0.4]]))
+    assert torch.equal(rails.measured(), given)
+    assert rails.realised.tolist() == [True, False, True]
