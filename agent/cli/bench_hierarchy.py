@@ -18,7 +18,7 @@ from agent.evaluate.modes import Spent, spend
 from agent.evaluate.statistics import mean, proportion
 from agent.record import checkpoint
 
-EPISODES, TIMED = 100, 10
+EPISODES, TIMED = 100, 4
 """Episodes of each agent, and those of them that it lives alone, for the time that plans take."""
 RESAMPLES = 2000
 LOWEST = "actor.planners.0."

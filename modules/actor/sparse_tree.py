@@ -7,6 +7,7 @@ cheapest is kept; here layer by layer, through a learned model.
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -29,10 +30,9 @@ class SparseTree(CEM):
 
     From every state `branches` actions are imagined, for one step. What breaks a guardrail is left
     out, and so is what comes close, in the goal's quantity (in latents, if that is not read out),
-    to where it was before, or cheaper. So
-    a tree covers the places that can be reached at all, also where every way there begins by going
-    away from the goal. It suits a level whose plans are a few long steps; what a body does for a
-    tenth of a second it would follow step by step.
+    to where it was before, or cheaper. So a tree covers the places that can be reached at all, also
+    where every way there begins by going away from the goal. It suits a level whose plans are a few
+    long steps; what a body does for a tenth of a second it would follow step by step.
     """
 
     class Config(CEM.Config):
@@ -41,7 +41,9 @@ class SparseTree(CEM):
         Places closer than the share `near` of a step's mean length count as one; at most `width` of
         a layer are followed. The best `routes` are handed on: remaining at the end of one counts
         for `patience` steps. `spread` is the deviation of the boldest actions tried, in
-        units of half the actuator range; the gentlest are a fifth of it.
+        units of half the actuator range; the gentlest are a fifth of it. A step that ended farther
+        than `wary`, in the goal's unit, from where it was foreseen is not tried again in the same
+        episode, nor one that begins and ends within twice that of it; 0: all are.
         """
 
         branches: int = Field(default=16, ge=2)
@@ -50,6 +52,7 @@ class SparseTree(CEM):
         routes: int = Field(default=4, ge=1)
         patience: float = Field(default=50.0, ge=0)
         spread: float = Field(default=0.6, gt=0)
+        wary: float = Field(default=0.0, ge=0)
 
     posts: ClassVar[type] = Plan
     config: Config
@@ -60,6 +63,13 @@ class SparseTree(CEM):
         self.config = config
         self._quantity = next(iter(site.goal.names), "")
         self._routes = torch.zeros(0)
+        self._awaited: Tensor | None = None
+        self._vainly: list[Tensor] = []
+
+    def reset(self, batch: int) -> None:
+        """Forget the episode, and what was tried in vain in it."""
+        super().reset(batch)
+        self._awaited, self._vainly = None, []
 
     def _think(self, latent: Tensor, directive: Directive, begin: float) -> Found:
         """Return what was found for all agents, with their routes among the candidates."""
@@ -67,21 +77,58 @@ class SparseTree(CEM):
         rows = (directive.mode == Mode.DELIBERATE).nonzero()[:, 0]
         self._routes = rest.expand(len(latent), config.routes, directive.horizon, -1).clone()
         tried = 0
+        if self.config.wary:
+            self._compare(latent, directive)
         if len(rows):
             until = begin + SHARE * directive.budget_ms / 1e3
-            trees = self._grown(latent[rows], directive.rows(rows), until)
+            vain = [steps[rows] for steps in self._vainly]
+            trees = self._grown(latent[rows], directive.rows(rows), until, vain)
             for row, tree in zip(rows.tolist(), trees, strict=True):
                 for index, route in enumerate(tree.routes(config.routes, config.patience)):
                     self._routes[row, index, : len(route)] = route
                 tried += tree.tried
         found = super()._think(latent, directive, begin)
+        if self.config.wary:
+            here = self._ends(latent, rest.expand(len(latent), 1, 1, -1), directive)
+            there = self._ends(latent, found.best.actions[:, :1, :1], directive)
+            self._awaited = torch.stack((here, there), dim=1)
         return replace(found, tried=found.tried + tried)
+
+    def _ends(self, latent: Tensor, actions: Tensor, directive: Directive) -> Tensor:
+        """Return where one step ends [B G], in the goal's quantity, of `actions` [B 1 1 A]."""
+        rollout, _ = self._objective(latent, actions, directive)
+        return rollout.quantities.get(self._quantity, rollout.latents).mean(dim=0)[:, 0, 0]
+
+    def _compare(self, latent: Tensor, directive: Directive) -> None:
+        """Remember the steps [B 2 G] that did not lead where they should have, and stop there."""
+        awaited, self._awaited = self._awaited, None
+        if awaited is None or len(awaited) != len(latent):
+            return
+        here = self._ends(latent, self.policy.rest.expand(len(latent), 1, 1, -1), directive)
+        missed = (here - awaited[:, 1]).norm(dim=-1) > self.config.wary
+        self._vainly.append(awaited.masked_fill(~missed[:, None, None], torch.inf))
+        if self._last is not None:
+            self._last[missed] = self.policy.rest
+
+    def _like(self, there: Tensor, steps: Tensor) -> Tensor:
+        """Say which steps [f P], ending `there` [f P G], are about those tried in vain [f 2 G].
+
+        A step begins where resting, the first of the P, would lead.
+        """
+        begin = (there[:, :1] - steps[:, :1]).norm(dim=-1)
+        end = (there - steps[:, 1:]).norm(dim=-1)
+        return torch.maximum(begin, end) <= 2 * self.config.wary
 
     def _warm(self, batch: int, horizon: int) -> Tensor:
         return torch.cat((super()._warm(batch, horizon), self._routes), dim=1)
 
-    def _grown(self, latent: Tensor, directive: Directive, until: float) -> list[Grown]:
-        """Return a tree for every agent; their layers are imagined together, `until` it is time."""
+    def _grown(
+        self, latent: Tensor, directive: Directive, until: float, vain: Sequence[Tensor] = ()
+    ) -> list[Grown]:
+        """Return a tree for every agent; their layers are imagined together, `until` it is time.
+
+        Steps like those in `vain`, each [B 2 G], are left out.
+        """
         choices = self._choices()
         trees = [Grown(start, choices) for start in latent]
         for _ in range(directive.horizon):
@@ -94,6 +141,8 @@ class SparseTree(CEM):
             rollout, bill = self._objective(states, tried, directive.rows(owners))
             good = torch.isfinite(bill.energy) & (bill.violation <= 0)
             there = rollout.quantities.get(self._quantity, rollout.latents).mean(dim=0)[:, :, 0]
+            for steps in vain:
+                good &= ~self._like(there, steps[owners])
             told = Step(rollout.latents.mean(dim=0)[:, :, 0], there, bill.energy, good)
             for tree, part in zip(trees, told.split(counts), strict=True):
                 tree.grow(part, self.config.near, self.config.width)

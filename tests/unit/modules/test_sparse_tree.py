@@ -44,7 +44,7 @@ class Trap(Slide):
 def left(kind: Any, **more: Any) -> float:
     """Return how far an agent that starts in the pocket is from its goal after 24 steps."""
     place = Site(PLACE, BODY, 20.0, 2, PLACE, ("away",), ("wall",), Trap())  # type: ignore[arg-type]
-    settings = kind.Config(samples=64, iterations=2, policy=Policy.Config(span=0.5), **more)
+    settings = kind.Config(policy=Policy.Config(span=0.5), **more)
     made, here = kind(settings, place), torch.tensor([[0.5, 0.0]])
     goal = torch.tensor([[2.5, 0.0]])
     for _ in range(24):
@@ -54,7 +54,7 @@ def left(kind: Any, **more: Any) -> float:
 
 
 def test_it_leaves_a_pocket_where_sampling_around_a_plan_stays() -> None:
-    assert left(CEM) > 0.8
+    assert left(CEM, samples=64, iterations=2) > 0.8
     assert left(SparseTree, width=96, branches=24) < 0.4
 
 
@@ -76,10 +76,26 @@ def test_states_of_a_tree_keep_their_distance_and_the_cheapest_stays() -> None:
     assert routes[0].tolist()[0] == choices[3].tolist(), "by way of the cheapest"
 
 
+def test_what_was_tried_in_vain_is_not_tried_again_in_the_episode() -> None:
+    place = Site(PLACE, BODY, 20.0, 2, PLACE, ("away",), ("wall",), Trap())  # type: ignore[arg-type]
+    asked, here = replace(ask([[2.5, 0.0]]), horizon=20), torch.tensor([[0.5, 0.0]])
+    made = SparseTree(SparseTree.Config(width=96, branches=24, wary=0.1), place)
+    told = []
+    for _ in range(3):  # glued to the spot, whatever is planned
+        plan = made.plan(here, asked)
+        told.append(here + plan.actions[:, 0])
+    moves = [float((step - here).norm()) for step in told]
+    assert min(moves[:2]) > 0.1, "it was foreseen to move"
+    for later, earlier in ((1, 0), (2, 0), (2, 1)):
+        assert float((told[later] - told[earlier]).norm()) > 0.2
+    made.reset(1)
+    assert torch.equal(made.plan(here, asked).actions[:, 0] + here, told[0])
+
+
 def test_the_budget_ends_its_growth() -> None:
     slow = Trap(slow_s=0.02)
     place = Site(PLACE, BODY, 20.0, 2, PLACE, ("away",), ("wall",), slow)  # type: ignore[arg-type]
-    made = SparseTree(SparseTree.Config(samples=8, elites=4, iterations=1), place)
+    made = SparseTree(SparseTree.Config(), place)
     grown = made._grown(torch.zeros(1, 2), replace(ask([[2.5, 0.0]]), horizon=40), until=0.0)
     assert len(grown[0].states) == 1
     found = made.plan(torch.zeros(1, 2), replace(ask([[2.5, 0.0]]), horizon=40, budget_ms=100.0))
