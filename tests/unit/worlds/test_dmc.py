@@ -11,9 +11,12 @@ import pytest
 import torch
 
 from agent.core.errors import InputError, MissingExtra, PhysicsError
-from agent.core.messages import Action
+from agent.core.messages import Action, Rollout
+from agent.core.protocols import Site
+from agent.core.spec import Layout
 from agent.evaluate.baselines import random_policy
 from agent.evaluate.episodes import trials_of
+from modules.cost.terms.predicted import Predicted
 from worlds.adapters.dmc import Dmc
 
 NEEDED = pytest.mark.skipif(
@@ -83,3 +86,21 @@ def test_without_dm_control_it_says_what_to_type(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setitem(sys.modules, "dm_control", None)
     with pytest.raises(MissingExtra, match=r"pip install 'housecat\[dmc\]'"):
         Dmc(Dmc.Config(task="walker-walk"), 1)
+
+
+@NEEDED
+def test_minus_the_reward_is_taught_and_its_limits_are_the_suites() -> None:
+    world = Dmc(Dmc.Config(task="cartpole-swingup", reward=True), 2)
+    channel = world.sensors.channel("task_energy")
+    assert (channel.low, channel.high, channel.taught) == ((-1.0,), (0.0,), True)
+    world.reset([0, 900_000])
+    for _ in range(5):
+        seen = world.step(Action(torch.ones(2, 1)))
+    assert seen.values[0, -1] == pytest.approx(-world.aside.paid[0])
+    assert seen.valid[:, -1].tolist() == [True, False]
+    site = Site(world.sensors, world.actuators, world.rate_hz, 4, Layout(()))
+    term = Predicted(Predicted.Config(quantity="task_energy"), site)
+    read = {"task_energy": torch.tensor([[[[[-1.0], [-0.25]]]]])}
+    rollout = Rollout(torch.zeros(1, 4), torch.zeros(1, 1, 2, 1), torch.zeros(1, 1, 1, 2, 4), read)
+    assert term.energy(rollout, None).flatten().tolist() == [0.0, 0.75]  # type: ignore[arg-type]
+    world.close()
