@@ -217,3 +217,21 @@ def test_margins_belong_to_guardrails_that_are_ever_realised() -> None:
     assert torch.equal(rails.margins(2), torch.tensor([[0.1, 0.2], [0.0, 0.0], [0.3, 0.4]]))
     assert torch.equal(rails.measured(), given)
     assert rails.realised.tolist() == [True, False, True]
+
+
+def test_the_seal_covers_every_attribute_of_every_guardrail() -> None:
+    def seal(*terms: Below) -> str:
+        return Guardrails(terms, Place()).seal
+
+    one = seal(Below(1.0, "a"), Below(2.0, "b"))
+    assert one == seal(Below(1.0, "a"), Below(2.0, "b"))
+    others = {
+        seal(Below(1.5, "a"), Below(2.0, "b")),
+        seal(Below(1.0, "c"), Below(2.0, "b")),
+        seal(Below(1.0, "a"), Below(2.5, "b")),
+        seal(Below(1.0, "a"), Below(2.0, "c")),
+        seal(Below(1.0, "a")),
+        seal(Below(2.0, "b"), Below(1.0, "a")),
+    }
+    assert len(others) == 6
+    assert one not in others
