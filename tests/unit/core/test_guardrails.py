@@ -235,3 +235,21 @@ def test_the_seal_covers_every_attribute_of_every_guardrail() -> None:
     }
     assert len(others) == 6
     assert one not in others
+
+
+@pytest.mark.parametrize("bad", [torch.nan, torch.inf])
+def test_margins_must_be_numbers_one_and_all(bad: float) -> None:
+    with pytest.raises(InputError, match="expected finite margins"):
+        Guardrails((Below(),), Place(), torch.tensor([[0.1, bad, 0.3]]))
+
+
+def test_margins_may_be_for_one_step_and_are_for_one_without_any() -> None:
+    assert Guardrails((Below(),), Place(), torch.tensor([[0.2]])).margins(2).tolist() == [
+        pytest.approx([0.2, 0.2])
+    ]
+    assert Guardrails((Below(),), Place()).calibrated == 1
+
+
+def test_margins_cannot_be_widened_by_nothing() -> None:
+    with pytest.raises(ValueError, match="expected finite margins"):
+        Guardrails((Below(),), Place()).widen(torch.zeros(1, 0))
