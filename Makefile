@@ -79,7 +79,7 @@ bench: $(READY)  ## measure what docs/results/ holds (hours; every line stands a
 	  --out docs/results/foresight.svg
 	$(BIN)/python run_agent.py eval configs/lead.yaml --episodes 720 eval.oracle_episodes=8 --json docs/results/eval-lead.json
 	$(BIN)/python run_agent.py eval configs/stand.yaml --episodes 100 --json docs/results/eval-stand.json
-	$(BIN)/python run_agent.py eval configs/swingup.yaml --episodes 100 eval.oracle_episodes=8 --json docs/results/eval-swingup.json
+	$(BIN)/python run_agent.py eval configs/swingup.yaml --episodes 320 eval.oracle_episodes=0 --json docs/results/eval-swingup.json
 	$(BIN)/python run_agent.py eval configs/stand.yaml --episodes 100 eval.oracle_episodes=0 \
 	  'configurator.weights={upright: 0.0, anticipation: 0.0}' --json docs/results/eval-stand-unwilling.json
 	$(BIN)/python run_agent.py bench futures configs/lead.yaml train.learner.steps=4000 train.readouts.steps=1000 \
