@@ -7,6 +7,7 @@ zero by chance.
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 from collections.abc import Iterator, Mapping
 from functools import cache
@@ -90,10 +91,15 @@ def base(slot: str = "", name: str = "") -> dict[str, Any]:
     return found
 
 
+@cache
+def _shipped() -> list[dict[str, Any]]:
+    """Return what stands in configs/, read once."""
+    return [yaml.safe_load(p.read_text()) for p in sorted((ROOT / "configs").glob("*.yaml"))]
+
+
 def part(slot: str, name: str) -> dict[str, Any]:
     """Return a config of the part: as used in configs/, else its defaults, gaps filled."""
-    for path in sorted((ROOT / "configs").glob("*.yaml")):
-        whole = yaml.safe_load(path.read_text())
+    for whole in _shipped():
         home = whole.get("world", {}).get("use", "reach")
         if slot != "world" and home != "reach":
             continue  # settings name sensors of another body
@@ -102,7 +108,7 @@ def part(slot: str, name: str) -> dict[str, Any]:
             listed = whole.get("train", {}).get("learner", {}).get("objectives", [])
         for used in listed if isinstance(listed, list) else [listed]:
             if used.get("use") == name:
-                return dict(used)
+                return copy.deepcopy(used)
     fields = resolve(slot, name).Config.model_fields
     own = {"guardrail": OWN, "world": HELD}.get(slot, {}).get(name, {})
     return {
