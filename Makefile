@@ -99,6 +99,8 @@ bench: $(READY)  ## measure what docs/results/ holds (hours; every line stands a
 	  world.$$change --episodes 5 --json docs/results/sleep-$${change%%_*}.json --out docs/results/sleep-$${change%%_*}.svg || exit 1; done
 	$(BIN)/python run_agent.py redteam configs/reach.yaml --episodes 70 --json docs/results/redteam-reach.json \
 	  --out docs/results/redteam-reach.svg
+	for part in faults modules tampering; do $(BIN)/python run_agent.py redteam $$part configs/reach.yaml \
+	  --json docs/results/redteam-reach-$$part.json || exit 1; done
 	for name in lead stand; do $(BIN)/python run_agent.py redteam exploitation configs/$$name.yaml --episodes 70 \
 	  --json docs/results/redteam-$$name.json || exit 1; done
 	$(BIN)/python run_agent.py bench exploration configs/reach.yaml joint_angle joint_speed train.explore.episodes=192 \
