@@ -201,3 +201,39 @@ def test_what_no_sensor_shows_makes_the_whole_unrealised() -> None:
     chosen = choose("guardrail", "g", listed)
     assert not chosen.realised
     assert not chosen.build(SITE).realised
+
+
+@pytest.mark.parametrize(
+    ("use", "settings", "text", "room"),
+    [
+        ("at_most", {"quantity": "speed", "limit": 1.5}, "|speed| <= 1.5 m/s", INF),
+        ("at_most", {"quantity": "place", "limit": [0.5, 2.0]}, "|place| <= (0.5, 2) m", INF),
+        ("at_most", {"quantity": "speed", "limit": 1.5, "tolerance": 0.2}, "|speed| <= 1.5 m/s", 0.2),
+        ("at_least", {"quantity": "speed", "limit": 0.5, "tolerance": 0.1}, "speed >= 0.5 m/s", 0.1),
+        ("at_least", {"quantity": "speed", "limit": 0.5}, "speed >= 0.5 m/s", INF),
+        ("apart", {"quantity": "place", "other": "other", "limit": 1.0}, "place 1 m from other", 1.0),
+        (
+            "apart",
+            {"quantity": "place", "other": "other", "limit": 1.0, "tolerance": 0.3},
+            "place 1 m from other",
+            0.3,
+        ),
+    ],
+)  # fmt: skip
+def test_a_guardrail_says_what_it_keeps_and_what_error_it_can_stand(
+    use: str, settings: dict[str, Any], text: str, room: float
+) -> None:
+    made = rail(use, **settings)
+    assert made.text == text
+    assert made.room == room
+
+
+def test_every_component_and_both_signs_count() -> None:
+    both = rail("at_most", quantity="place", limit=[0.5, 2.0])
+    places = [[0.4, 1.0], [0.75, 0.0], [0.0, -2.5], [-0.75, 2.25]]
+    assert values(both, seen(place=places)) == pytest.approx([-0.1, 0.25, 0.5, 0.25])
+    lowest = rail("at_least", quantity="place", limit=0.5)
+    assert values(lowest, seen(place=[[0.25, 1.0], [1.0, 0.0]])) == [0.25, 0.5]
+    away = rail("apart", quantity="place", other="other", limit=1.0)
+    shown = seen(place=[[3.0, 4.0], [-1.0, 0.0]], other=[[3.0, 3.5], [1.0, 0.0]])
+    assert values(away, shown) == [0.5, -1.0]
