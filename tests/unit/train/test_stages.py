@@ -101,7 +101,7 @@ def test_a_filter_learns_to_complete_and_state_has_no_such_stage(trained: Traine
     ledger, kept = shelf(every_s=60.0)
     found = train(filtering, ledger)
     assert {"completion.error_0", "completion.error_16"} <= set(found.figures)
-    above = {"level", "level_readouts", "calibrate_levels"}
+    above = {"level", "level_readouts", "calibrate_levels", "explore_round"}
     assert kept.keys() == STAGES.keys() - {"surprise", "watch", "rehearse"} - above
     assert set(found.tensors) == set(filtering.assemble().tensors())
     taught = kept["completion"][0]
