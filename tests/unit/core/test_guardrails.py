@@ -253,3 +253,11 @@ def test_margins_may_be_for_one_step_and_are_for_one_without_any() -> None:
 def test_margins_cannot_be_widened_by_nothing() -> None:
     with pytest.raises(ValueError, match="expected finite margins"):
         Guardrails((Below(),), Place()).widen(torch.zeros(1, 0))
+
+
+def test_what_was_broken_when_an_episode_began_stays_broken() -> None:
+    rails = Guardrails((Below(),), Place(), torch.tensor([[0.2]]))
+    rails._margins.fill_(0.0)
+    rails.begin()
+    rails._margins.fill_(0.2)
+    assert not rails.verify()
