@@ -6,8 +6,7 @@ Seeds from `EVALUATION_SEEDS` on are for evaluation; training and tuning must st
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,7 @@ from numpy.typing import NDArray
 from agent.core.messages import Task
 from worlds.cliff.layout import CAR_M, EDGE_M, NEVER, UNITS_PER_RAD, draw, place
 from worlds.cliff.world import SENSORS
-from worlds.simulation import Array
+from worlds.scoring import Score, Stay
 
 EVALUATION_SEEDS = 1_000_000
 TOLERANCE_M = 0.2
@@ -44,9 +43,8 @@ def adversarial(seeds: Sequence[int]) -> Task:
     return Task(torch.tensor(place(polar), dtype=torch.float32))
 
 
-@dataclass(frozen=True, slots=True)
-class Score:
-    """What truly happened in one episode per row, read from the simulator.
+class Scorer:
+    """Watches the true simulator beside an agent; call `look` after every tick.
 
     `reached`: the car stayed within 20 cm of the goal for 5 ticks in a row. `reach_tick`: first
     tick of that stay (-1: never). `contacts` and `speeding` count ticks in which, at any physics
@@ -56,29 +54,14 @@ class Score:
     `braked`, 1 if the driver is one who brakes.
     """
 
-    reached: NDArray[np.bool_]
-    reach_tick: NDArray[np.int64]
-    contacts: NDArray[np.int64]
-    speeding: NDArray[np.int64]
-    closest_m: Array
-    distance_m: Array
-    ticks: int
-    more: Mapping[str, Array] = field(default_factory=dict)
-
-
-class Scorer:
-    """Watches the true simulator beside an agent; call `look` after every tick."""
-
     def __init__(self, world: Any, task: Task) -> None:
         """Score episodes of `world`, a `Cliff`, against the goals of `task`."""
         self.world, self.goal = world, task.goal.double().numpy()
         n = world.batch
-        self._held = np.zeros(n, dtype=np.int64)
-        self._reach = np.full(n, -1)
+        self._stay = Stay(n, HOLD_TICKS)
         self._contacts, self._speeding = np.zeros(n, dtype=np.int64), np.zeros(n, dtype=np.int64)
         self._closest, self._distance = np.full(n, np.inf), np.full(n, np.inf)
         self._fell = np.zeros(n, dtype=np.bool_)
-        self._ticks = 0
 
     def look(self) -> None:
         """Read the last tick from the simulator, every physics step of it."""
@@ -93,15 +76,12 @@ class Scorer:
         self._closest = np.minimum(self._closest, np.minimum(bumps, edge))
         self._distance = np.linalg.norm(trace[:, -1, SENSORS["position"]] - self.goal, axis=-1)
         there = (self._distance <= TOLERANCE_M) & ~self._fell
-        self._held = np.where(there, self._held + 1, 0)
-        fresh = (self._held >= HOLD_TICKS) & (self._reach < 0)
-        self._reach[fresh] = self._ticks - HOLD_TICKS + 1
-        self._ticks += 1
+        self._stay.look(there)
 
     @property
     def done(self) -> NDArray[np.bool_]:
         """Which episodes have reached and held their goal, [B]."""
-        return self._reach >= 0
+        return self._stay.first >= 0
 
     def score(self) -> Score:
         """Return what happened so far."""
@@ -109,12 +89,11 @@ class Scorer:
         braked = self.world.simulation.qpos[:, joint] < UNITS_PER_RAD * (NEVER - 1.0)
         return Score(
             reached=self.done,
-            reach_tick=self._reach.copy(),
+            reach_tick=self._stay.first.copy(),
             contacts=self._contacts.copy(),
             speeding=self._speeding.copy(),
             closest_m=self._closest.copy(),
             distance_m=self._distance.copy(),
-            ticks=self._ticks,
             more={"fell": self._fell.astype(float), "braked": braked.astype(float)},
         )
 

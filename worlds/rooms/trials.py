@@ -6,8 +6,7 @@ Seeds from `EVALUATION_SEEDS` on are for evaluation; training and tuning must st
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 
 from agent.core.messages import Observation, Task
 from worlds.rooms.layout import DOOR_M, HALF_M, RADIUS_M, WALLS_M, boxes, draw, way_m
+from worlds.scoring import Score, Stay
 from worlds.simulation import Array
 
 EVALUATION_SEEDS = 1_000_000
@@ -72,9 +72,8 @@ def straight_path_blocked(seed: int) -> bool:
     return bool((np.linalg.norm(beside, axis=-1) < RADIUS_M).any())
 
 
-@dataclass(frozen=True, slots=True)
-class Score:
-    """What truly happened in one episode per row, read from the simulator.
+class Scorer:
+    """Watches the true simulator beside an agent; call `look` after every tick.
 
     `reached`: the puck stayed within 10 cm of the goal for 5 ticks in a row. `reach_tick`: first
     tick of that stay (-1: never). `contacts` and `speeding` count ticks in which, at any physics
@@ -83,28 +82,13 @@ class Score:
     it still is to the goal, through the doors.
     """
 
-    reached: NDArray[np.bool_]
-    reach_tick: NDArray[np.int64]
-    contacts: NDArray[np.int64]
-    speeding: NDArray[np.int64]
-    closest_m: Array
-    distance_m: Array
-    ticks: int
-    more: Mapping[str, Array] = field(default_factory=dict)
-
-
-class Scorer:
-    """Watches the true simulator beside an agent; call `look` after every tick."""
-
     def __init__(self, world: Any, task: Task) -> None:
         """Score episodes of `world`, a `Rooms`, against the goals of `task`."""
         self.world, self.goal = world, task.goal.double().numpy()
         n = world.batch
-        self._held = np.zeros(n, dtype=np.int64)
-        self._reach = np.full(n, -1)
+        self._stay = Stay(n, HOLD_TICKS)
         self._contacts, self._speeding = np.zeros(n, dtype=np.int64), np.zeros(n, dtype=np.int64)
         self._closest, self._distance = np.full(n, np.inf), np.full(n, np.inf)
-        self._ticks = 0
 
     def look(self) -> None:
         """Read the last tick from the simulator, every physics step of it."""
@@ -114,26 +98,22 @@ class Scorer:
         self._speeding += (np.linalg.norm(trace[..., 2:4], axis=-1) > SPEED_LIMIT_M_S).any(axis=1)
         self._closest = np.minimum(self._closest, near)
         self._distance = np.linalg.norm(trace[:, -1, 0:2] - self.goal, axis=-1)
-        self._held = np.where(self._distance <= TOLERANCE_M, self._held + 1, 0)
-        fresh = (self._held >= HOLD_TICKS) & (self._reach < 0)
-        self._reach[fresh] = self._ticks - HOLD_TICKS + 1
-        self._ticks += 1
+        self._stay.look(self._distance <= TOLERANCE_M)
 
     @property
     def done(self) -> NDArray[np.bool_]:
         """Which episodes have reached and held their goal, [B]."""
-        return self._reach >= 0
+        return self._stay.first >= 0
 
     def score(self) -> Score:
         """Return what happened so far."""
         return Score(
             reached=self.done,
-            reach_tick=self._reach.copy(),
+            reach_tick=self._stay.first.copy(),
             contacts=self._contacts.copy(),
             speeding=self._speeding.copy(),
             closest_m=self._closest.copy(),
             distance_m=self._distance.copy(),
-            ticks=self._ticks,
             more={"way_left_m": self._left()},
         )
 

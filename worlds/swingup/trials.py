@@ -6,8 +6,7 @@ Seeds from `EVALUATION_SEEDS` on are for evaluation; training and tuning must st
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from agent.core.messages import Task
-from worlds.simulation import Array
+from worlds.scoring import Score, Stay
 from worlds.swingup.world import POLE_M, SENSORS
 
 EVALUATION_SEEDS = 1_000_000
@@ -40,9 +39,8 @@ def adversarial(seeds: Sequence[int]) -> Task:
     return Task(torch.tensor(places, dtype=torch.float32))
 
 
-@dataclass(frozen=True, slots=True)
-class Score:
-    """What truly happened in one episode per row, read from the simulator.
+class Scorer:
+    """Watches the true simulator beside an agent; call `look` after every tick.
 
     `reached`: the pole's tip stayed within 10 cm of the goal for 20 ticks (1 s) in a row.
     `reach_tick`: first tick of that stay (-1: never). `contacts` and `speeding` count ticks in
@@ -51,28 +49,14 @@ class Score:
     goal. `more`, by name: `up_share`, the share of ticks with the pole within 0.2 rad of upright.
     """
 
-    reached: NDArray[np.bool_]
-    reach_tick: NDArray[np.int64]
-    contacts: NDArray[np.int64]
-    speeding: NDArray[np.int64]
-    closest_m: Array
-    distance_m: Array
-    ticks: int
-    more: Mapping[str, Array] = field(default_factory=dict)
-
-
-class Scorer:
-    """Watches the true simulator beside an agent; call `look` after every tick."""
-
     def __init__(self, world: Any, task: Task) -> None:
         """Score episodes of `world`, a `Swingup`, against the goals of `task`."""
         self.world, self.goal = world, task.goal.double().numpy()
         n = world.batch
-        self._held = np.zeros(n, dtype=np.int64)
-        self._reach = np.full(n, -1)
+        self._stay = Stay(n, HOLD_TICKS)
         self._contacts, self._speeding = np.zeros(n, dtype=np.int64), np.zeros(n, dtype=np.int64)
         self._closest, self._distance = np.full(n, np.inf), np.full(n, np.inf)
-        self._up, self._ticks = np.zeros(n), 0
+        self._up = np.zeros(n)
 
     def look(self) -> None:
         """Read the last tick from the simulator, every physics step of it."""
@@ -85,27 +69,23 @@ class Scorer:
         tip = trace[:, -1, SENSORS["tip"]]
         self._distance = np.linalg.norm(tip - self.goal, axis=-1)
         self._up += trace[:, -1, SENSORS["direction"]][:, 1] >= np.cos(0.2)
-        self._held = np.where(self._distance <= TOLERANCE_M, self._held + 1, 0)
-        fresh = (self._held >= HOLD_TICKS) & (self._reach < 0)
-        self._reach[fresh] = self._ticks - HOLD_TICKS + 1
-        self._ticks += 1
+        self._stay.look(self._distance <= TOLERANCE_M)
 
     @property
     def done(self) -> NDArray[np.bool_]:
         """Which episodes have reached and held their goal, [B]."""
-        return self._reach >= 0
+        return self._stay.first >= 0
 
     def score(self) -> Score:
         """Return what happened so far."""
         return Score(
             reached=self.done,
-            reach_tick=self._reach.copy(),
+            reach_tick=self._stay.first.copy(),
             contacts=self._contacts.copy(),
             speeding=self._speeding.copy(),
             closest_m=self._closest.copy(),
             distance_m=self._distance.copy(),
-            ticks=self._ticks,
-            more={"up_share": self._up / max(self._ticks, 1)},
+            more={"up_share": self._up / max(self._stay.tick + 1, 1)},
         )
 
 

@@ -368,30 +368,3 @@ def test_both_watches_must_find_everything_in_place() -> None:
     older = Gate(rails, objective, ACTUATORS, fallback, origin=origin)
     origin.intact = lambda: False  # type: ignore[method-assign]
     assert "not the one that was built" in older.rule(percept((0.0, 0.0)), plan(CALM))[0].reasons[0]
-
-
-@pytest.mark.parametrize("bad", [(0.9, 0.0), (0.1, 5.0), (torch.nan, 0.0)])
-@pytest.mark.parametrize("row", [0, 1, 2])
-def test_one_bad_plan_among_good_ones_does_not_go_out(bad: tuple[float, float], row: int) -> None:
-    moves = torch.full((3, 2, 2), 0.1)
-    moves[row, 1] = torch.tensor(bad)  # at its last step alone
-    verdict, action = gate(Below(0.5)).rule(percept(*[(0.0, 0.0)] * 3), plan(moves))
-    fine = [ruling == Ruling.ALLOWED for ruling in ruled(verdict)]
-    assert fine == [index != row for index in range(3)]
-    assert bool(torch.isfinite(action.command).all())
-
-
-@pytest.mark.parametrize("row", [0, 1])
-@pytest.mark.parametrize("place", [(torch.nan, 0.0), (0.0, torch.inf)])
-def test_one_agent_that_sees_no_numbers_is_vetoed(row: int, place: tuple[float, float]) -> None:
-    places = [(0.0, 0.0), (0.0, 0.0)]
-    places[row] = place
-    verdict, _ = gate().rule(percept(*places), plan(torch.full((2, 2, 2), 0.1)))
-    assert ruled(verdict)[row] == Ruling.VETOED
-    assert ruled(verdict)[1 - row] == Ruling.ALLOWED
-
-
-def test_a_clamped_plan_that_just_keeps_the_limit_goes_out() -> None:
-    verdict, action = gate(Below(1.0)).rule(percept((0.0, 0.0)), plan(steps((5.0, 0.0))))
-    assert ruled(verdict) == [Ruling.REPAIRED]
-    assert action.command.tolist() == [[1.0, 0.0]]

@@ -84,3 +84,30 @@ def test_the_worst_value_and_its_margin_are_found_wherever_they_are() -> None:
             assert which.tolist() == [guardrail, 0]
             margin = margin_of(rails, which, values)
             assert margin.tolist() == pytest.approx([0.1 + 0.3 * guardrail + 0.1 * step, 0.1])
+
+
+@pytest.mark.parametrize("bad", [(0.9, 0.0), (0.1, 5.0), (torch.nan, 0.0)])
+@pytest.mark.parametrize("row", [0, 1, 2])
+def test_one_bad_plan_among_good_ones_does_not_go_out(bad: tuple[float, float], row: int) -> None:
+    moves = torch.full((3, 2, 2), 0.1)
+    moves[row, 1] = torch.tensor(bad)  # at its last step alone
+    verdict, action = gate(Below(0.5)).rule(percept(*[(0.0, 0.0)] * 3), plan(moves))
+    fine = [ruling == Ruling.ALLOWED for ruling in verdict.ruling.tolist()]
+    assert fine == [index != row for index in range(3)]
+    assert bool(torch.isfinite(action.command).all())
+
+
+@pytest.mark.parametrize("row", [0, 1])
+@pytest.mark.parametrize("place", [(torch.nan, 0.0), (0.0, torch.inf)])
+def test_one_agent_that_sees_no_numbers_is_vetoed(row: int, place: tuple[float, float]) -> None:
+    places = [(0.0, 0.0), (0.0, 0.0)]
+    places[row] = place
+    verdict, _ = gate().rule(percept(*places), plan(torch.full((2, 2, 2), 0.1)))
+    assert verdict.ruling.tolist()[row] == Ruling.VETOED
+    assert verdict.ruling.tolist()[1 - row] == Ruling.ALLOWED
+
+
+def test_a_clamped_plan_that_just_keeps_the_limit_goes_out() -> None:
+    verdict, action = gate(Below(1.0)).rule(percept(ORIGIN), plan(torch.tensor([[(5.0, 0.0)]])))
+    assert verdict.ruling.tolist() == [Ruling.REPAIRED]
+    assert action.command.tolist() == [[1.0, 0.0]]
