@@ -16,6 +16,9 @@ from torch.nn import functional as F
 from agent.core.protocols import Site
 from agent.core.settings import Settings
 
+LEAST = 1e-6
+"""Of a normalised squared error, below which the likelihood asks for no more."""
+
 
 class ProbeReadouts(nn.Module):
     """Reads every scalar sensor's quantity from a latent, in the sensor's unit; no images.
@@ -26,13 +29,19 @@ class ProbeReadouts(nn.Module):
     """
 
     class Config(Settings):
-        """Hidden `layers` of `width`, quantities fitted as log(1 + |x|), and the ticks ahead."""
+        """Hidden `layers` of `width`, quantities fitted as log(1 + |x|), and the ticks ahead.
+
+        With `likelihood` the loss is Gaussian, its deviation, one for each scalar, the usual error:
+        what hardly can be told, such as contact forces, then does not drown what can.
+        Source: Kendall, Gal, Cipolla (2018) sec. 3.1, in its optimum over the deviations.
+        """
 
         width: int = Field(default=128, ge=1)
         layers: int = Field(default=1, ge=1)
         compressed: tuple[str, ...] = ()
         horizon: int = Field(default=16, ge=1)
         rate: float = Field(default=2e-3, gt=0)
+        likelihood: bool = False
 
     mean: Tensor
     scale: Tensor
@@ -43,6 +52,7 @@ class ProbeReadouts(nn.Module):
         """Build untrained probes. Raises KeyError if a compressed quantity does not exist."""
         super().__init__()
         self.layout, self.horizon = site.sensors.scalars, config.horizon
+        self._likelihood = config.likelihood
         size = self.layout.size
         self._log = [self.layout[name] for name in config.compressed]
         self._where = [(channel.name, where) for channel, where in self.layout.slices()]
@@ -92,8 +102,15 @@ class ProbeReadouts(nn.Module):
         self.limit.copy_(flat.abs().amax(dim=0))
 
     def loss(self, latents: Tensor, values: Tensor) -> Tensor:
-        """Return the mean squared normalised error of latents [..., Z] against sensors [..., O]."""
-        return F.mse_loss(self._probed(latents), (self._compress(values) - self.mean) / self.scale)
+        """Return the mean squared normalised error of latents [..., Z] against sensors [..., O].
+
+        With `likelihood`, the mean over scalars of the logarithms of theirs.
+        """
+        wanted = (self._compress(values) - self.mean) / self.scale
+        if not self._likelihood:
+            return F.mse_loss(self._probed(latents), wanted)
+        squared = (self._probed(latents) - wanted).square().flatten(0, -2).mean(dim=0)
+        return squared.clamp(min=LEAST).log().mean()
 
     @torch.no_grad()
     def measure(self, latents: Tensor, values: Tensor) -> None:

@@ -42,3 +42,27 @@ def test_a_probe_has_as_many_hidden_layers_as_it_is_asked_for(layers: int) -> No
 def test_a_probe_without_a_hidden_layer_is_refused() -> None:
     with pytest.raises(ValidationError, match="layers"):
         ProbeReadouts.Config(layers=0)
+
+
+def errors(likelihood: bool) -> list[float]:
+    """Return the rms errors of a probe, of a scalar that latents tell and of one that they don't."""
+    torch.manual_seed(0)
+    probe = ProbeReadouts(ProbeReadouts.Config(width=24, horizon=1, likelihood=likelihood), SITE)
+    latents = torch.randn(4096, 3)
+    shown = torch.stack((latents[:, 0] + torch.sin(latents[:, 1]), torch.randn(4096)), dim=-1)
+    probe.fit_scale(shown)
+    optimiser = torch.optim.Adam(probe.parameters(), lr=1e-2)
+    for index in range(1000):
+        optimiser.param_groups[0]["lr"] = 1e-2 * (1 - index / 1000)
+        rows = torch.randint(4096, (64,), generator=torch.Generator().manual_seed(index))
+        optimiser.zero_grad()
+        probe.loss(latents[rows], shown[rows]).backward()  # type: ignore[no-untyped-call]
+        optimiser.step()
+    with torch.no_grad():
+        return [float(e) for e in (probe.unpacked(latents) - shown).square().mean(dim=0).sqrt()]
+
+
+def test_what_hardly_can_be_told_does_not_drown_what_can() -> None:
+    plain, weighed = errors(likelihood=False), errors(likelihood=True)
+    assert weighed[0] < 0.6 * plain[0]
+    assert weighed[1] > 0.9
