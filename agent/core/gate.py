@@ -174,7 +174,7 @@ class Gate:
         if reasons:
             return self._mend(state, actions, reasons)
         (low, high), commands = self._limits, actions.numpy()
-        within = (commands >= low) & (commands <= high)
+        within = np.clip(commands, low, high) == commands
         if not within.all() or not np.isfinite(state.numpy()).all():
             return self._mend(state, actions)
         values = self._values(state, actions)

@@ -59,8 +59,8 @@ class Guardrails:
         self._held = [vars(part) for part in self._parts]
         self._given = list(map(kept_of, self._held))
         plain = [
-            (kind.__qualname__, {k: repr(v) for k, v in kept.items() if lasting(v)})
-            for kind, kept in zip(self._kinds, self._given, strict=True)
+            (type(part).__qualname__, {k: repr(v) for k, v in vars(part).items() if lasting(v)})
+            for part in self._parts
         ]
         source = "".join(map(source_of, self._functions)) + repr(plain)
         self._base = hashlib.sha256(source.encode())
@@ -69,8 +69,8 @@ class Guardrails:
         self._views = [t.detach().numpy().data for t in self._tensors]
         self._made, self.seal = b"".join(self._views), self._digest()
         self.realised = torch.tensor([realised(t) for t in terms], dtype=torch.bool)
-        self._wider = torch.zeros(len(terms), 1)
-        self._widened, self._adapted = _sha(self._wider), False
+        self._wider: Tensor | None = None
+        self._widened = _sha(self._wider)
 
     def __len__(self) -> int:
         """Return how many guardrails there are."""
@@ -84,7 +84,7 @@ class Guardrails:
     def margins(self, horizon: int) -> Tensor:
         """Return the margins in force of steps 1..horizon, [R H]; the last one goes on."""
         sealed = _stretched(self._margins, horizon)
-        return sealed + _stretched(self._wider, horizon) if self._adapted else sealed
+        return sealed if self._wider is None else sealed + _stretched(self._wider, horizon)
 
     def sealed_margins(self, horizon: int) -> Tensor:
         """Return the calibrated margins alone, without what was added while living."""
@@ -99,7 +99,7 @@ class Guardrails:
         if not fits or not bool((more >= 0).all()) or not bool(more.isfinite().all()):
             raise ValueError(f"guardrails: expected finite margins >= 0, came {list(more.shape)}")
         if self.verify():
-            self._wider, self._adapted = more.detach().clone(), True
+            self._wider = more.detach().clone()
             self._widened = _sha(self._wider)
 
     def measured(self) -> Tensor:
@@ -193,7 +193,7 @@ class Guardrails:
             return False
         if list(map(Tensor.data_ptr, self._tensors)) != self._places:
             return False
-        if self._adapted and _sha(self._wider) != self._widened:
+        if _sha(self._wider) != self._widened:
             return False
         return self._past.intact() and b"".join(self._views) == self._made
 
@@ -235,11 +235,9 @@ def _checked(margins: Tensor | None, wanted: list[bool]) -> Tensor:
 
 def _stretched(margins: Tensor, horizon: int) -> Tensor:
     """Return margins [R h] of steps 1..horizon; the last one goes on."""
-    have = margins.shape[1]
-    if have >= horizon:
-        return margins[:, :horizon].clone()
-    return torch.cat([margins, margins[:, -1:].expand(-1, horizon - have)], dim=1)
+    lacking = max(0, horizon - margins.shape[1])
+    return torch.cat([margins[:, :horizon], margins[:, -1:].expand(-1, lacking)], dim=1)
 
 
-def _sha(values: Tensor) -> str:
-    return hashlib.sha256(values.contiguous().numpy().data).hexdigest()
+def _sha(values: Tensor | None) -> str:
+    return "" if values is None else hashlib.sha256(values.contiguous().numpy().data).hexdigest()

@@ -53,15 +53,17 @@ class GuardedObjective:
             return self._judge(state, actions, directive)
         cuts = [slice(i, i + rows) for i in range(0, b, rows)]
         parts = [self._judge(state[c], actions[c], directive.rows(c)) for c in cuts]
-        rollouts, bills = zip(*parts, strict=True)
-        names, kept = rollouts[0].quantities, rollouts[0].past
+        rollouts, bills = [r for r, _ in parts], [b for _, b in parts]
+        one, *_ = rollouts
         rollout = replace(
-            rollouts[0],
+            one,
             start=state,
             actions=actions,
             latents=torch.cat([r.latents for r in rollouts], dim=1),
-            quantities={n: torch.cat([r.quantities[n] for r in rollouts], dim=1) for n in names},
-            past={n: torch.cat([r.past[n] for r in rollouts]) for n in kept},
+            quantities={
+                n: torch.cat([r.quantities[n] for r in rollouts], dim=1) for n in one.quantities
+            },
+            past={n: torch.cat([r.past[n] for r in rollouts]) for n in one.past},
         )
         fields = ("energy", "terms", "guardrails", "violation")
         bill = Bill(*(torch.cat([getattr(x, f) for x in bills]) for f in fields))

@@ -17,7 +17,7 @@ from agent.core.messages import Plan
 from agent.core.objective import GuardedObjective
 from agent.core.protocols import Above
 
-OVERSEEN = ("_levels", "_seals", "_climb")
+OVERSEEN = ("_levels", "_climb")
 """What an overseer holds from when it is built."""
 
 
@@ -26,8 +26,7 @@ class Overseer:
 
     def __init__(self, above: Sequence[tuple[Above, Guardrails, GuardedObjective]]) -> None:
         """Watch over `above`, the nearest level first; nothing is there to do without any."""
-        self._levels = tuple(above)
-        self._seals = tuple(rails.seal for _, rails, _ in above)
+        self._levels = tuple((*level, level[1].seal) for level in above)
         self._climb = Climb([place for place, _, _ in above])
         self.reset()
 
@@ -52,7 +51,7 @@ class Overseer:
         """Say whether the guardrails of every level are the sealed ones."""
         return all(
             objective.guardrails is rails and rails.seal == seal and rails.verify()
-            for (_, rails, objective), seal in zip(self._levels, self._seals, strict=True)
+            for _, rails, objective, seal in self._levels
         )
 
     def refusals(self, plan: Plan) -> tuple[str, ...]:
@@ -75,7 +74,7 @@ class Overseer:
         return tuple(next((s[row] for s in said if s and s[row]), "") for row in range(rows))
 
     def _about(self, index: int, plan: Plan | None) -> tuple[str, ...]:
-        place, rails, objective = self._levels[index]
+        place, rails, objective, _ = self._levels[index]
         level, state = f"level {index + 2}", self._codes[index]
         if plan is None:
             return (f"{level} has no plan",) * len(state)

@@ -96,7 +96,7 @@ class Past:
         """
         if not self.remembers:
             return {}
-        if self._present is None or not self._kept:
+        if self._present is None:
             return self._after(states, {})
         whose, known = self._whose(states, self._present)
         mine = {name: kept[whose] for name, kept in self._kept.items()}
@@ -114,7 +114,7 @@ class Past:
             return none, torch.ones(len(states), dtype=torch.bool)
         same = (states[:, None] == present).all(dim=-1).float()
         if len(states) == len(present):
-            same = same * (1.0 + torch.eye(len(present)))  # of twins, the one in its own place
+            same += same * torch.eye(len(present))  # of twins, the one in its own place
         best, whose = same.max(dim=1)
         return whose, best > 0
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import IntEnum
+from enum import IntEnum, auto
 
 import numpy as np
 import torch
@@ -29,15 +29,16 @@ RAMPS = (1 / 3, 2 / 3)
 class Repair(IntEnum):
     """What was done to a plan, or in its place, in the order of preference."""
 
-    NONE = 0
-    CUT = 1
-    BENT = 2
-    KEPT = 3
-    BRAKE = 4
+    NONE = auto()
+    CUT = auto()
+    BENT = auto()
+    KEPT = auto()
+    BRAKE = auto()
 
 
-TIER = {Repair.NONE: 0, Repair.CUT: 1, Repair.BENT: 1, Repair.KEPT: 2, Repair.BRAKE: 3}
-"""Cut and bent plans compete for the smallest change; the others stand behind."""
+TIERS = ((Repair.NONE, Repair.CUT, Repair.BENT), (Repair.KEPT,), (Repair.BRAKE,))
+"""What is made of the plan competes for the smallest change; the others stand behind."""
+TIER = {kind: tier for tier, kinds in enumerate(TIERS) for kind in kinds}
 WORDS = {
     Repair.CUT: "cut short",
     Repair.BENT: "bent",

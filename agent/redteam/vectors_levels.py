@@ -19,7 +19,7 @@ def _rails(scene: Scene) -> Guardrails:
 def _nobody(scene: Scene) -> None:
     """Take the levels away from who looks at them."""
     overseer = scene.gate._above
-    overseer._levels = overseer._seals = ()
+    overseer._levels = ()
 
 
 def _forgotten(scene: Scene) -> None:

@@ -135,5 +135,9 @@ def test_writing_what_was_added_breaks_the_seal() -> None:
     adaptive, rails = adapting()
     drift(adaptive, torch.rand(20, generator=torch.Generator().manual_seed(0)))
     assert rails.verify()
-    rails._wider.zero_()
+    for forged in (torch.zeros_like(rails._wider), None):  # type: ignore[arg-type]
+        rails._wider, kept = forged, rails._wider
+        assert not rails.verify()
+        rails._wider = kept
+    rails._wider.zero_()  # type: ignore[union-attr]
     assert not rails.verify()

@@ -101,7 +101,7 @@ def test_a_plan_at_a_level_that_nobody_watches_is_not_followed() -> None:
 
 def test_tampering_with_a_level_above_breaks_the_seal() -> None:
     gate = watching()
-    place, rails, _ = gate._above._levels[0]
+    place, rails, *_ = gate._above._levels[0]
     rails._terms[0].limit = 9.0  # type: ignore[attr-defined]
     ruling, reason = said(gate, under((0.5, 0.0)))
     assert ruling == Ruling.VETOED
