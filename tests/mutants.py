@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import copy
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 Change = Callable[[Any], None]
 COMPARED: dict[type, tuple[type, ...]] = {
@@ -25,25 +25,42 @@ NAMES = {
 REDUCED = ("amax", "amin", "any", "all")
 
 
-def mutants(source: str) -> Iterator[tuple[str, str]]:
-    """Yield what was changed, with its line, and the changed source, one change each.
+class Mutant(NamedTuple):
+    """A source with one fault: in which line of the original, that line, what was done to it."""
+
+    number: int
+    line: str
+    what: str
+    source: str
+
+
+def mutants(source: str) -> Iterator[Mutant]:
+    """Yield the source with every fault that can be put into it, one each.
 
     Docstrings, annotations, decorators and the words of errors stay as they are.
     """
+    lines = source.splitlines()
     tree = ast.parse(source)
     skipped = _beside_the_point(tree)
     for index, node in enumerate(ast.walk(tree)):
         if id(node) in skipped:
             continue
-        for what, change in _changes(node):
+        for place, what, change in _changes(node):
             whole = copy.deepcopy(tree)
             change(next(n for i, n in enumerate(ast.walk(whole)) if i == index))
             text = ast.unparse(ast.fix_missing_locations(whole))
-            yield f"line {getattr(node, 'lineno', 0)}: {what}", text
+            yield Mutant(place.lineno, lines[place.lineno - 1].strip(), what, text)
 
 
-def _changes(node: Any) -> Iterator[tuple[str, Change]]:
-    """Yield ways to spoil one node in place."""
+def _changes(node: Any) -> Iterator[tuple[Any, str, Change]]:
+    """Yield ways to spoil one node in place, each with the node that tells the line."""
+    place = node.target if isinstance(node, ast.comprehension) else node
+    yield from ((place, what, change) for what, change in _spoilt(node))
+    yield from _dropped(node)
+
+
+def _spoilt(node: Any) -> Iterator[tuple[str, Change]]:
+    """Yield ways to change what an expression says."""
     if isinstance(node, ast.Compare):
         for other in COMPARED[type(node.ops[0])]:
             yield f"{_name(node.ops[0])} to {other.__name__}", _put("ops", [other(), *node.ops[1:]])
@@ -73,7 +90,6 @@ def _changes(node: Any) -> Iterator[tuple[str, Change]]:
             ast.Slice(None, ast.Constant(1)), ast.Load(),
         )  # fmt: skip
         yield f"only the first of {ast.unparse(node.iter)}", _put("iter", first)
-    yield from _dropped(node)
 
 
 def _last_only(node: ast.Call) -> Iterator[tuple[str, Change]]:
@@ -89,7 +105,7 @@ def _last_only(node: ast.Call) -> Iterator[tuple[str, Change]]:
         yield f"only the last of {node.func.attr}", change
 
 
-def _dropped(node: Any) -> Iterator[tuple[str, Change]]:
+def _dropped(node: Any) -> Iterator[tuple[Any, str, Change]]:
     """Statements left out: changes of state, bare calls, refusals."""
     for field in ("body", "orelse"):
         block = getattr(node, field, None)
@@ -100,7 +116,7 @@ def _dropped(node: Any) -> Iterator[tuple[str, Change]]:
             called = isinstance(line, ast.Expr) and isinstance(line.value, ast.Call)
             if assigned or called or isinstance(line, ast.AugAssign | ast.Raise):
                 rest = [*block[:place], ast.Pass(), *block[place + 1 :]]
-                yield f"`{ast.unparse(line)[:50]}` left out (line {line.lineno})", _put(field, rest)
+                yield line, f"`{ast.unparse(line)[:50]}` left out", _put(field, rest)
 
 
 def _put(field: str, value: Any) -> Change:

@@ -1,7 +1,8 @@
 """Do the tests of guardrails and gate notice when these are spoilt?
 
 `python -m tests.mutation --json FILE` puts small faults into copies of the files below, one at a
-time, and runs the tests beside them; a fault that no test notices has survived.
+time, and runs the tests beside them; a fault that no test notices has survived. Faults that no
+input can tell from the sound code (`tests.equivalent`) are left out and counted apart.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from tests.equivalent import EQUIVALENT
 from tests.mutants import mutants
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -79,7 +81,8 @@ def main() -> int:
     """Try every mutant and say which survived; returns 1 if the tests fail without any."""
     words = argparse.ArgumentParser()
     words.add_argument("files", nargs="*", default=list(targets()))
-    words.add_argument("--every", type=int, default=1, help="try only each Nth mutant")
+    words.add_argument("--every", type=int, default=1, help="try only each Nth mutant of a file")
+    words.add_argument("--offset", type=int, default=0, help="of these, begin with this one")
     words.add_argument("--json", type=Path)
     options = words.parse_args()
     import pydantic  # noqa: F401 - what every child needs is loaded once, before it forks
@@ -87,7 +90,7 @@ def main() -> int:
     import torch
 
     torch.set_num_threads(1)
-    killed, tried, begin = 0, 0, time.monotonic()
+    killed, tried, same, begin = 0, 0, 0, time.monotonic()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         copied(folder)
@@ -97,27 +100,33 @@ def main() -> int:
             if not survives(folder, tests):
                 print(f"{file}: its tests fail before anything was changed")
                 return 1
-            for index, (what, changed) in enumerate(mutants(source)):
-                if index % options.every:
+            for index, (number, line, what, changed) in enumerate(mutants(source)):
+                if index % options.every != options.offset % options.every:
+                    continue
+                if (file, line, what) in EQUIVALENT:
+                    same += 1
                     continue
                 path.write_text(changed, encoding="utf-8")
                 alive = survives(folder, tests)
                 tried, killed = tried + 1, killed + (not alive)
                 if alive:
-                    print(f"survived: {file} {what}", flush=True)
+                    print(f"survived: {file} line {number}: {what}", flush=True)
             path.write_text(source, encoding="utf-8")
             print(f"{file}: {killed} of {tried} killed, {time.monotonic() - begin:.0f} s")
+    print(f"{same} more are equivalent to the sound code and were left out")
     if options.json is not None:
-        _record(options.json, killed, tried, options.every)
+        some = f" --every {options.every}" if options.every > 1 else ""
+        some += f" --offset {options.offset}" if options.offset else ""
+        _record(options.json, killed, tried, same, some)
     return 0
 
 
-def _record(path: Path, killed: int, tried: int, every: int) -> None:
+def _record(path: Path, killed: int, tried: int, same: int, some: str) -> None:
     from agent.cli.common import SCHEMA, figure, machine, versions
     from agent.evaluate.statistics import proportion
 
-    some = f" --every {every}" if every > 1 else ""
-    told = {"mutants": figure(tried), "killed": figure(*proportion(killed, tried), tried, "share")}
+    told = {"mutants": figure(tried + same), "equivalent": figure(same),
+            "killed": figure(*proportion(killed, tried), tried, "share")}  # fmt: skip
     record = {"schema": SCHEMA, "command": f"python -m tests.mutation{some} --json {path}",
               "config_hash": None, "seeds": [0], "machine": machine(), "versions": versions(),
               "figures": told}  # fmt: skip

@@ -21,13 +21,13 @@ def judged(values: Tensor | None, margin: float) -> bool:
 
 def test_every_fault_is_another_one() -> None:
     found = list(mutants(SOURCE))
-    texts = [text for _, text in found]
+    texts = [mutant.source for mutant in found]
     assert len(set(texts)) == len(texts)
-    whats = " | ".join(what for what, _ in found)
+    whats = " | ".join(f"line {mutant.number}: {mutant.what}" for mutant in found)
     for part in (
         "Is to IsNot", "Gt to GtE", "Gt to Lt", "Add to Sub", "what is added dropped",
         "amax to amin", "only the last of amax", "any to all", "Not dropped", "0.5 to 1.5",
-        "`self.kept = whole` left out", "left out (line 5)",
+        "`self.kept = whole` left out", "line 5: `raise",
     ):  # fmt: skip
         assert part in whats, part
     assert all("Tensor | None" in text and "none <= 0" in text for text in texts if "raise" in text)
