@@ -38,7 +38,7 @@ class Apart:
             raise InputError(
                 f"guardrail {self.name}: expected two quantities of one size and unit, came {came}"
             )
-        self.unit = found[0].unit if found else ""
+        self.unit = site.sensors.unit(config.quantity)
         self.room = config.limit if config.tolerance is None else config.tolerance
         self.text = f"{config.quantity} {self.limit:g} {self.unit} from {config.other}"
 

@@ -52,7 +52,8 @@ class Region:
             raise InputError(f"guardrail {self.name}: expected a box or a ball, came {came}")
         known = config.quantity in site.sensors.names
         self.unit = site.sensors.unit(config.quantity)
-        self._low, self._high = ((), ()) if box is None else (_side(box.min, -1), _side(box.max, 1))
+        self._low = () if box is None else _side(box.min, -math.inf)
+        self._high = () if box is None else _side(box.max, math.inf)
         self._centre, self._radius = (
             ((), 0.0) if ball is None else (tuple(ball.centre), ball.radius)
         )
@@ -95,5 +96,5 @@ class Region:
         return torch.maximum(low - place, place - high).amax(dim=-1)
 
 
-def _side(bounds: list[float | None], sign: int) -> tuple[float, ...]:
-    return tuple(sign * math.inf if bound is None else bound for bound in bounds)
+def _side(bounds: list[float | None], otherwise: float) -> tuple[float, ...]:
+    return tuple(otherwise if bound is None else bound for bound in bounds)
