@@ -23,8 +23,8 @@ from tests.mutants import mutants
 ROOT = Path(__file__).resolve().parents[1]
 KERNEL = ("gate", "mend", "overseer", "repair", "guardrails", "past", "objective")
 """Files of agent/core that judge plans; all run the tests of all."""
-BESIDE = (*KERNEL, "gate_repairs", "adaptive", "watch")
-"""The tests of these, in tests/unit/core, by what they are called; a file's own come first."""
+BESIDE = (*KERNEL, "adaptive", "watch")
+"""The tests of these, in tests/unit/core, by how their names begin; a file's own come first."""
 STUB = """import pytest
 
 @pytest.fixture
@@ -40,13 +40,14 @@ LIMIT_S = 60
 def targets() -> dict[str, list[str]]:
     """Return which tests stand beside which file."""
     kernel = [f"agent/core/{n}.py" for n in KERNEL if (ROOT / f"agent/core/{n}.py").is_file()]
-    units = [f"tests/unit/core/test_{n}.py" for n in BESIDE]
-    beside = [u for u in units if (ROOT / u).is_file()]
+    units = [f"test_{n}*.py" for n in BESIDE]
+    core = [p for u in units for p in sorted(ROOT.glob(f"tests/unit/core/{u}"))]
+    beside = list(dict.fromkeys(str(p.relative_to(ROOT)) for p in core))
     rails = sorted(p.relative_to(ROOT) for p in ROOT.glob("modules/cost/guardrails/[a-z]*.py"))
     leaves = sorted(ROOT.glob("tests/unit/modules/test_guardrail*.py"))
     leaf_tests = ["tests/unit/modules/test_leaves.py", *(str(p.relative_to(ROOT)) for p in leaves)]
     found = {
-        name: sorted(beside, key=lambda u, n=name: Path(n).stem != Path(u).stem[5:])
+        name: sorted(beside, key=lambda u, n=name: not Path(u).stem[5:].startswith(Path(n).stem))
         for name in kernel
     }
     return found | {str(p): leaf_tests[::-1] for p in rails}

@@ -152,12 +152,19 @@ class Guardrails:
     def evaluate(self, rollout: Rollout) -> Tensor:
         """Return guardrail values plus margin, worst over members, [B K R H]; > 0 violates.
 
-        Non-finite values count as violations: guardrails fail closed.
+        Non-finite values count as violations: guardrails fail closed. Raises ValueError unless
+        every step of every plan got its values.
         """
         if not self._terms:
             b, k, h, _ = rollout.actions.shape
             return rollout.actions.new_zeros(b, k, 0, h)
         values = self.values(rollout)
+        steps, judged = rollout.actions.shape[:-1], values.select(2, 0).shape
+        if judged != steps:
+            raise ValueError(
+                f"guardrails: expected values of {list(steps)} steps [B K H],"
+                f" came {list(judged)}; mend the world model"
+            )
         values = values + self.margins(values.shape[-1])
         return values.nan_to_num(nan=torch.inf, posinf=torch.inf, neginf=torch.inf)
 

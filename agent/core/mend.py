@@ -71,11 +71,7 @@ def mend(
     told: tuple[str, ...] = ()
     if bool(ruling.any()):
         named = [rails.names[g] if g >= 0 else "" for g in blamed.tolist()]
-        unfit = [
-            "" if ok else refused or "plan or percept not finite"
-            for ok, refused in zip(sane.tolist(), refusals, strict=True)
-        ]
-        told = reasons(ruling.tolist(), named, done, unfit)
+        told = reasons(ruling.tolist(), named, done, sane.tolist(), refusals)
     margin = margin_of(rails, which, values)
     return Verdict(ruling, blamed, worst, margin, ahead, told), chosen
 

@@ -36,7 +36,8 @@ class GuardedObjective:
         With them goes what guardrails remember of the episode that led there.
         """
         rollout, rails = self._model.imagine(state, actions), self._guardrails
-        return replace(rollout, quantities=rails.read(rollout), past=rails.recall(state))
+        seen, past = rails.read(rollout), rails.recall(state)
+        return replace(rollout, actions=actions, quantities=seen, past=past)
 
     def guard(self, state: Tensor, actions: Tensor) -> Tensor:
         """Return guardrail values, margin included, of `actions` [B K H A]: [B K R H]."""
@@ -46,8 +47,8 @@ class GuardedObjective:
         self, state: Tensor, actions: Tensor, directive: Directive
     ) -> tuple[Rollout, Bill]:
         """Return futures and bills of candidate `actions` [B K H A] from `state` [B Z]."""
-        b, k, h, _ = actions.shape
-        per_agent = k * h * state.shape[-1] * self._model.members
+        (b, k, h, _), (_, size) = actions.shape, state.shape
+        per_agent = k * h * size * self._model.members
         rows = max(1, CHUNK_FLOATS // per_agent)
         if rows >= b:
             return self._judge(state, actions, directive)

@@ -38,9 +38,9 @@ class Overseer:
         """Forget the episode."""
         self._climb.reset()
         self._codes: list[Tensor] = []
-        self._judged: list[Plan | None] = [None] * len(self._levels)
-        self._age = [0] * len(self._levels)
-        self._said: list[tuple[str, ...]] = [()] * len(self._levels)
+        self._judged: dict[int, Plan] = {}
+        self._age: dict[int, int] = {}
+        self._said: dict[int, tuple[str, ...]] = {}
 
     def look(self, latent: Tensor) -> None:
         """See this tick's latent [B Z]."""
@@ -78,7 +78,7 @@ class Overseer:
         level, state = f"level {index + 2}", self._codes[index]
         if plan is None:
             return (f"{level} has no plan",) * len(state)
-        if plan is self._judged[index]:
+        if plan is self._judged.get(index):
             self._age[index] += 1
             late = self._age[index] >= place.level.ticks
             return (

@@ -94,8 +94,7 @@ def candidates(plan: Tensor, kept: Tensor | None, fallback: Tensor) -> Candidate
             left = (1.0 - ticks / max(2.0, share * horizon)).clamp(min=0.0)
             found.append((Repair.BRAKE, held + left * (kept[:, :1] - held)))
     found += [(Repair.BENT, plan + share * (a - plan)) for a in anchors for share in BENDS]
-    kinds, actions = zip(*found, strict=True)
-    return Candidates(torch.stack(actions, dim=1), kinds)
+    return Candidates(torch.stack([a for _, a in found], dim=1), tuple(k for k, _ in found))
 
 
 def choose(given: Candidates, values: Tensor, span: Tensor) -> Choice:
@@ -111,7 +110,7 @@ def choose(given: Candidates, values: Tensor, span: Tensor) -> Choice:
     tier = np.broadcast_to([TIER[k] for k in given.kinds], first.shape)
     flat = values.flatten(2).numpy()
     feasible = np.asarray((flat <= 0.0).all(axis=2))
-    best = np.lexsort((whole, first, tier, ~feasible), axis=-1)[:, 0]
+    best = np.lexsort((whole, first, tier, ~feasible))[:, 0]
     total = flat.clip(min=0.0).sum(axis=2)
     least, rows = total.argmin(axis=1), np.arange(len(flat))
     found = feasible[rows, best]
@@ -123,15 +122,17 @@ def reasons(
     ruling: Sequence[int],
     blamed: Sequence[str],
     done: Sequence[str],
-    unfit: Sequence[str],
+    sane: Sequence[bool],
+    refused: Sequence[str],
 ) -> tuple[str, ...]:
     """Return why each plan did not go out as it was ("": it did), and what went out instead.
 
-    `blamed` names the guardrail that the plan breaks ("": none), `done` the repair, `unfit` what
-    kept the plan from being judged at all.
+    `blamed` names the guardrail that the plan breaks ("": none), `done` the repair. A plan that is
+    not `sane` could not be judged at all, be it that it was `refused` before ("": it was not).
     """
     told = []
-    for ruled, name, repair, fault in zip(ruling, blamed, done, unfit, strict=True):
+    for ruled, name, repair, ok, why in zip(ruling, blamed, done, sane, refused, strict=True):
+        fault = "" if ok else why or "plan or percept not finite"
         if ruled == Ruling.ALLOWED:
             told.append("")
         elif fault or name:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import subprocess
 import sys
 
+from tests.equivalent import EQUIVALENT
 from tests.mutants import mutants
+from tests.mutation import targets
 from tests.tiny import ROOT, environment
 
 SOURCE = '''
@@ -31,6 +33,16 @@ def test_every_fault_is_another_one() -> None:
     ):  # fmt: skip
         assert part in whats, part
     assert all("Tensor | None" in text and "none <= 0" in text for text in texts if "raise" in text)
+
+
+def test_every_fault_said_to_be_equivalent_is_one_that_exists() -> None:
+    found = [
+        (file, mutant.line, mutant.what)
+        for file in targets()
+        for mutant in mutants((ROOT / file).read_text(encoding="utf-8"))
+    ]
+    assert {entry: found.count(entry) for entry in EQUIVALENT} == dict.fromkeys(EQUIVALENT, 1)
+    assert all(EQUIVALENT.values())
 
 
 def test_a_sound_file_passes_and_its_faults_are_noticed() -> None:

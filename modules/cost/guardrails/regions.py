@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from operator import sub
 
 import torch
 from pydantic import Field
@@ -58,8 +59,7 @@ class Region:
             ((), 0.0) if ball is None else (tuple(ball.centre), ball.radius)
         )
         self._fit(site.sensors.channel(config.quantity).size if known else None)
-        widths = [b - a for a, b in zip(self._low, self._high, strict=True)]
-        half = self._radius if box is None else min(widths) / 2
+        half = self._radius if box is None else min(map(sub, self._high, self._low)) / 2
         self.room = half if config.tolerance is None else config.tolerance
         place = f"ball {list(self._centre)} of radius {self._radius:g}"
         if box is not None:

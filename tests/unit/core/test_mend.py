@@ -111,3 +111,48 @@ def test_a_clamped_plan_that_just_keeps_the_limit_goes_out() -> None:
     verdict, action = gate(Below(1.0)).rule(percept(ORIGIN), plan(torch.tensor([[(5.0, 0.0)]])))
     assert verdict.ruling.tolist() == [Ruling.REPAIRED]
     assert action.command.tolist() == [[1.0, 0.0]]
+
+
+@pytest.mark.parametrize("step", [0, 1, 2])
+@pytest.mark.parametrize("number", [0, 1])
+def test_one_number_that_is_none_is_a_plan_that_is_none(step: int, number: int) -> None:
+    moves = torch.zeros(1, 3, 2)
+    moves[0, step, number] = torch.nan
+    verdict, _ = gate().rule(percept(ORIGIN), plan(moves))
+    assert verdict.ruling.tolist() == [Ruling.VETOED]
+    assert verdict.reasons == ("plan or percept not finite; fallback",)
+
+
+def test_what_is_told_of_a_clamped_plan_is_its_first_step() -> None:
+    moves = torch.tensor([[(-5.0, 0.0), (0.5, 0.0), (0.5, 0.0)]])
+    verdict, _ = gate(Below(0.5)).rule(percept(ORIGIN), plan(moves))
+    assert verdict.ahead.tolist() == [[-1.5]]
+
+
+@pytest.mark.parametrize("moves", [[(5.0, 0.0)] * 2, [(torch.nan, 0.0)] * 2])
+def test_where_nothing_is_to_be_repaired_nothing_more_is_imagined(
+    moves: list[tuple[float, float]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls, honest = [], Adding.imagine
+    monkeypatch.setattr(Adding, "imagine", lambda *given: calls.append(1) or honest(*given))
+    gate(Below(5.0)).rule(percept(ORIGIN, ORIGIN), plan(torch.tensor([STAY, moves])))
+    assert len(calls) == 1
+
+
+def test_of_two_bends_the_nearer_one_in_shares_of_what_the_body_can_do_is_taken() -> None:
+    guard = gate()
+    guard.rule(percept(ORIGIN), plan(torch.tensor([[(0.0, 0.0), (0.7, 0.4)]])))
+    verdict, action = guard.rule(
+        percept((0.21, 0.0)), plan(torch.tensor([[(0.8, 0.4), (0.0, 0.0)]]))
+    )
+    assert verdict.reasons == ("below; bent",)
+    assert action.command.tolist() == [[pytest.approx(0.775), pytest.approx(0.4)]]
+
+
+@pytest.mark.parametrize("refused", [("late",), ("",), ("", "", "late")], ids=str)
+def test_reasons_that_are_not_one_for_each_agent_let_nothing_out(refused: tuple[str, ...]) -> None:
+    made = replace(plan(torch.tensor([STAY, RUN])), reasons=refused)
+    verdict, action = gate(Below(0.5)).rule(percept(ORIGIN, ORIGIN), made)
+    assert verdict.ruling.tolist() == [Ruling.VETOED] * 2
+    assert len(verdict.reasons) == 2
+    assert not action.command.any()

@@ -11,7 +11,7 @@ from agent.core.guardrails import Guardrails
 from agent.core.messages import Bill, Directive, Rollout
 from agent.core.objective import GuardedObjective
 from tests.toys import Adding, Below, Place
-from tests.unit.core.test_past import Peak
+from tests.unit.core.test_past_moments import Peak
 
 
 class Counting:

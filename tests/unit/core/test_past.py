@@ -13,7 +13,6 @@ from agent.core.gate import Gate
 from agent.core.guardrails import Guardrails
 from agent.core.messages import Percept, Rollout, Ruling
 from agent.core.objective import GuardedObjective
-from agent.core.past import Past
 from tests.toys import ACTUATORS, Adding, Free, Place, percept, plan, steps
 
 
@@ -216,80 +215,3 @@ def test_without_memory_nothing_is_kept() -> None:
     sealed.witness(torch.zeros(1, 2))
     assert not sealed.remembers
     assert sealed.recall(torch.zeros(1, 2)) == {}
-
-
-class Spent:
-    """Adds up how far right it has been."""
-
-    name = "spent"
-
-    def value(self, rollout: Rollout) -> Tensor:
-        """Return what is allowed anywhere."""
-        return rollout.quantities["place"][..., 0] - 9.0
-
-    def remember(self, now: Rollout) -> Tensor:
-        """Return the sum so far."""
-        spent, before = now.quantities["place"][0, :, 0, :, 0], now.past.get(self.name)
-        return spent if before is None else before + spent
-
-
-def test_a_tick_that_nobody_saw_counts_even_if_it_was_the_first() -> None:
-    """What was spent then cannot be said, and must not be forgotten."""
-    sealed = rails(Spent())
-    sealed.witness(None)
-    sealed.witness(percept(AWAY).latent)
-    assert bool(sealed.recall(percept(AWAY).latent)["spent"].isnan().all())
-
-
-class Peak:
-    """Remembers how far out the place was at the most; what nobody saw was as far as can be."""
-
-    name = "peak"
-
-    def value(self, rollout: Rollout) -> Tensor:
-        """Return place - 1."""
-        return rollout.quantities["place"][..., 0] - 1.0
-
-    def remember(self, now: Rollout) -> Tensor:
-        """Return the peak so far."""
-        far = now.quantities["place"][0, :, 0, :, 0].nan_to_num(nan=torch.inf)
-        before = now.past.get(self.name)
-        return far if before is None else torch.maximum(far, before)
-
-
-def peak(*places: float | None, episodes: int = 1) -> list[float]:
-    """Return the peak recalled after these ticks; None is one in which nothing was perceived."""
-    past = Past([Peak()], Place().read)
-    for _ in range(episodes):
-        past.begin()
-        for place in places:
-            past.witness(None if place is None else torch.tensor([[place, 0.0]]))
-    state = torch.tensor([[next(p for p in reversed(places) if p is not None), 0.0]])
-    found: list[float] = past.recall(state)["peak"].flatten().tolist()
-    return found
-
-
-def test_a_tick_that_nobody_saw_is_not_forgotten() -> None:
-    assert peak(0.2) == [pytest.approx(0.2)]
-    assert peak(0.5, 0.2, 0.1) == [pytest.approx(0.5)]
-    assert peak(0.2, None, 0.1) == [torch.inf]
-    assert peak(None, 0.1) == [torch.inf]
-    assert peak(0.2, 0.1, episodes=2) == [pytest.approx(0.2)]
-
-
-def test_an_episode_that_ended_unseen_leaves_nothing_to_the_next() -> None:
-    past = Past([Peak()], Place().read)
-    past.witness(None)
-    past.begin()
-    past.witness(torch.tensor([[0.2, 0.0]]))
-    assert past.recall(torch.tensor([[0.2, 0.0]]))["peak"].tolist() == [[pytest.approx(0.2)]]
-
-
-def test_one_guardrail_that_remembers_is_enough() -> None:
-    class Forgetful:
-        name = "forgetful"
-        value = Peak.value
-
-    assert Past([Forgetful(), Peak()], Place().read).remembers
-    assert Past([Peak(), Forgetful()], Place().read).remembers
-    assert not Past([Forgetful()], Place().read).remembers

@@ -118,3 +118,20 @@ def test_agents_choose_for_themselves() -> None:
 
 def test_every_repair_has_words_of_its_own() -> None:
     assert len(set(REPAIRS)) == len(REPAIRS) == len(WORDS) + 2
+
+
+def test_the_next_command_counts_first_by_its_largest_change_then_the_whole_plan() -> None:
+    kinds = (Repair.NONE, Repair.BRAKE, Repair.BENT, Repair.BENT, Repair.BENT)
+    moves = torch.zeros(1, 5, 2, 2)
+    moves[0, 2] = torch.tensor([(0.4, 0.0), (0.0, 0.0)])
+    moves[0, 3] = torch.tensor([(0.1, 0.2), (1.0, 0.0)])
+    moves[0, 4] = torch.tensor([(0.2, 0.1), (0.9, 0.0)])
+    values = torch.tensor([1.0, 1.0, 0.0, 0.0, 0.0])[None, :, None, None].expand(1, 5, 1, 2)
+    assert choose(Candidates(moves, kinds), values, torch.ones(2)).index.tolist() == [4]
+
+
+def test_braking_fades_into_a_fallback_that_moves() -> None:
+    stop = torch.tensor([0.1, -0.2])
+    hard, soft, _ = only(candidates(PLAN, KEPT, stop), Repair.BRAKE)
+    assert torch.equal(hard, stop.expand(12, 2))
+    assert soft[:, 0].tolist() == pytest.approx([0.175, 0.15, 0.125] + [0.1] * 9)

@@ -78,9 +78,10 @@ def test_many_are_judged_as_each_would_be_alone(use: str, ticks: int) -> None:
 
 def test_disagreement_of_networks_binds_every_future_of_a_plan() -> None:
     apart = torch.tensor([[0.0, 0.1, 0.4], [0.2, 0.0, 0.0]])  # of two networks, [B H]
-    latents = torch.zeros(4, 2, 1, 3, 2)  # two draws of each
-    latents[:2, :, 0, :, 0], latents[2:, :, 0, :, 0] = apart, -apart
-    start, actions = torch.zeros(2, 2), torch.zeros(2, 1, 3, 1)
+    latents = torch.zeros(4, 2, 2, 3, 2)  # two draws of each
+    latents[:2, :, 1, :, 0], latents[2:, :, 1, :, 0] = apart, -apart
+    start, actions = torch.zeros(2, 2), torch.zeros(2, 2, 3, 1)
     found = rail("known", limit=0.1).value(Rollout(start, actions, latents, {}, networks=2))
-    assert found.shape == (4, 2, 1, 3)
-    torch.testing.assert_close(found[:, :, 0], (apart - 0.1).expand(4, 2, 3))
+    assert found.shape == (4, 2, 2, 3)
+    torch.testing.assert_close(found[:, :, 1], (apart - 0.1).expand(4, 2, 3))
+    torch.testing.assert_close(found[:, :, 0], torch.full((4, 2, 3), -0.1))

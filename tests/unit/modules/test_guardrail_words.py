@@ -9,7 +9,7 @@ import pytest
 from tests.unit.modules.test_guardrail_library import INF, SLOW, near, rail, seen, values
 
 BOX = {"min": [1.0, -1.0], "max": [3.0, None]}
-NARROW = {"min": [0.0, 0.0], "max": [4.0, 0.5]}
+NARROW = {"min": [None, 0.0], "max": [4.0, 0.5]}
 BALL = {"centre": [1.0, 0.0], "radius": 0.5}
 
 
@@ -29,7 +29,7 @@ BALL = {"centre": [1.0, 0.0], "radius": 0.5}
             0.3,
         ),
         ("keep_in", {"quantity": "place", "box": BOX}, "place in box [1.0, -1.0] to [3.0, inf] m", 1.0),
-        ("keep_in", {"quantity": "place", "box": NARROW}, "place in box [0.0, 0.0] to [4.0, 0.5] m", 0.25),
+        ("keep_in", {"quantity": "place", "box": NARROW}, "place in box [-inf, 0.0] to [4.0, 0.5] m", 0.25),
         (
             "keep_out",
             {"quantity": "place", "ball": BALL},
