@@ -11,7 +11,15 @@ from agent.core.guardrails import Guardrails
 from agent.core.messages import Bill, Directive, Rollout
 from agent.core.objective import GuardedObjective
 from tests.toys import Adding, Below, Place
-from tests.unit.core.test_past_moments import Peak
+from tests.unit.core.test_past_moments import Peak, Spent
+
+
+class Two(Place):
+    """Readouts of two quantities."""
+
+    def read(self, latents: Tensor) -> dict[str, Tensor]:
+        """Return the place, and how far off it is."""
+        return {**super().read(latents), "far": latents.norm(dim=-1, keepdim=True)}
 
 
 class Counting:
@@ -41,7 +49,7 @@ def asked(rows: int) -> Directive:
 def fields(rollout: Rollout, bill: Bill) -> dict[str, Tensor]:
     return {
         "start": rollout.start, "actions": rollout.actions, "latents": rollout.latents,
-        "place": rollout.quantities["place"], "peak": rollout.past["peak"], "energy": bill.energy,
+        **rollout.quantities, **rollout.past, "energy": bill.energy,
         "terms": bill.terms, "guardrails": bill.guardrails, "violation": bill.violation,
     }  # fmt: skip
 
@@ -52,7 +60,7 @@ def fields(rollout: Rollout, bill: Bill) -> dict[str, Tensor]:
 def test_pieces_are_put_together_in_order(
     floats: int, sizes: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    rails = Guardrails((Below(1.0), Peak()), Place(), torch.tensor([[0.1, 0.2], [0.3, 0.4]]))
+    rails = Guardrails((Below(1.0), Peak(), Spent()), Two(), torch.tensor([[0.1, 0.2]] * 3))
     generator = torch.Generator().manual_seed(0)
     state = torch.rand(5, 2, generator=generator)
     actions = torch.rand(5, 3, 2, 2, generator=generator)
@@ -61,6 +69,7 @@ def test_pieces_are_put_together_in_order(
     cost = Counting()
     pieces = fields(*GuardedObjective(Adding(), cost, rails)(state, actions, asked(5)))  # type: ignore[arg-type]
     assert cost.asked == sizes
+    assert pieces.keys() == whole.keys() >= {"place", "far", "peak", "spent"}
     for name, value in whole.items():
         assert torch.equal(value, pieces[name]), name
     assert whole["violation"].max() > 0
