@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from agent.core.guardrails import Guardrails
+from agent.core.guardrails import Guardrails, violation
 from agent.core.levels import Climb
 from agent.core.messages import Plan
 from agent.core.objective import GuardedObjective
@@ -22,7 +22,11 @@ OVERSEEN = ("_levels", "_climb")
 
 
 class Overseer:
-    """Judges every new plan of every level above, once, from how the present looks from there."""
+    """Judges every new plan of every level above, once, from how the present looks from there.
+
+    Where rest is foreseen to break a guardrail there, a plan may if it breaks them less, as at the
+    lowest level: a body that has strayed may come back.
+    """
 
     def __init__(self, above: Sequence[tuple[Above, Guardrails, GuardedObjective]]) -> None:
         """Watch over `above`, the nearest level first; nothing is there to do without any."""
@@ -105,16 +109,17 @@ class Overseer:
             return (f"{level} plans {list(actions.shape)}, not {list(shape)}",) * len(state)
         sane = ((actions >= low) & (actions <= high)).flatten(1).all(dim=1)
         sane &= torch.isfinite(state).all(dim=1)
-        values = objective.guard(state, actions[:, None])[:, 0]
+        rest = ((low + high) / 2).expand_as(actions)
+        both = objective.guard(state, torch.stack((actions, rest), dim=1))
+        values, (broken, resting) = both[:, 0], violation(both).unbind(dim=1)
         worst, which = (
             values.amax(dim=2).max(dim=1) if len(rails) else (values.new_zeros(len(state)),) * 2
         )
+        fine = ((worst <= 0) | (broken < resting)).tolist()
         said = tuple(
-            ""
-            if ok and value <= 0
-            else f"{level}: {rails.names[int(blamed)]}"
+            (f"{level}: {rails.names[blamed]}" if not kept else "")
             if ok
             else f"{level}: out of limits"
-            for ok, value, blamed in zip(sane.tolist(), worst.tolist(), which.tolist(), strict=True)
+            for ok, kept, blamed in zip(sane.tolist(), fine, which.tolist(), strict=True)
         )
         return said if any(said) else ()

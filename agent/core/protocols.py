@@ -70,6 +70,8 @@ class Abstracting(Protocol):
 
     ticks: int
     horizon: int
+    stride: int
+    """Of the level below, the steps that one of its own takes."""
 
     def abstract(self, latents: Tensor) -> Tensor:
         """Return the level's codes [..., Z] of pooled latents [..., Zb] of the level below."""
@@ -77,6 +79,10 @@ class Abstracting(Protocol):
 
     def pooled(self, latents: Tensor) -> Tensor:
         """Return latents below [..., T Zb], each averaged with some before it."""
+        ...
+
+    def compress(self, actions: Tensor) -> Tensor:
+        """Return the level's actions [..., A] of what is done below, [..., stride Ab]."""
         ...
 
 

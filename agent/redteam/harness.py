@@ -64,7 +64,9 @@ class Watch:
         self._judge = judge.guardrails
         self.levels = [Heard(judge.guardrails, 1)]
         climbing = judge.tiers if getattr(mind.actor, "climbs", False) else ()
-        self.levels += [Heard(t.guardrails, t.level.ticks) for t in climbing]
+        for tier in climbing:
+            low, high = tier.level.site.actuators.bounds()
+            self.levels.append(Heard(tier.guardrails, tier.level.ticks, (low + high) / 2))
         self._climb = Climb([t.above for t in climbing])
         models = [mind.world_model, *(t.level for t in mind.tiers)]
         for heard, model in zip(self.levels, models, strict=False):

@@ -7,16 +7,19 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from agent.core.guardrails import Guardrails
+from agent.core.guardrails import Guardrails, violation
 from agent.core.messages import Plan, Rollout
 
 
 class Heard:
     """The futures `imagined` at a level in this tick, and the plan that is followed there."""
 
-    def __init__(self, judge: Guardrails, ticks: int) -> None:
-        """Judge by guardrails out of the agent's reach; a step of this level takes `ticks`."""
-        self._judge, self._ticks = judge, ticks
+    def __init__(self, judge: Guardrails, ticks: int, rest: Tensor | None = None) -> None:
+        """Judge by guardrails out of the agent's reach; a step of this level takes `ticks`.
+
+        A standing plan may break guardrails if it does so less than the action `rest` [A], held.
+        """
+        self._judge, self._ticks, self._rest = judge, ticks, rest
         self.imagined: list[Rollout] = []
         self.reset()
 
@@ -38,8 +41,28 @@ class Heard:
             self._age += 1
             return self._fine & (self._age < self._ticks)
         self._plan, self._age = plan, 0
-        _, self._fine = self._found(plan.actions, state)
+        _, safe = self._found(plan.actions, state)
+        self._fine = safe | self._lesser(plan.actions, state)
         return self._fine
+
+    def _lesser(self, actions: Tensor, state: Tensor) -> Tensor:
+        """Say whose [B] `actions` [B h A] were imagined beside rest, and to break less than it."""
+        found = torch.zeros(len(actions), dtype=torch.bool)
+        if self._rest is None:
+            return found
+        rest = self._rest.expand_as(actions)
+        for rollout in self.imagined:
+            if (len(rollout.actions), rollout.actions.shape[2]) != actions.shape[:2]:
+                continue
+            seen = (rollout.start == state).all(dim=1, keepdim=True)
+            ours, theirs = (
+                (rollout.actions == a.unsqueeze(1)).flatten(2).all(dim=2) & seen
+                for a in (actions, rest)
+            )
+            broken = violation(self.values(rollout))
+            least = broken.masked_fill(~theirs, -torch.inf).amax(dim=1, keepdim=True)
+            found |= (ours & (broken < least)).any(dim=1)
+        return found
 
     def _found(self, actions: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         """Say for whom [B] `actions` [B h A] begin an imagined plan, and a safe one."""

@@ -49,20 +49,19 @@ def strayed(
         seen = whole(world.reset(range(start, start + world.batch)), sensors)
         aim = ask(goals[torch.randint(len(goals), (world.batch,), generator=generator)])
         actor.reset(world.batch)
+        during: list[Tensor] = []
         for tick in range(steps * scales[-1]):
             before = remembered(seen, mind.perception, sensors)
             made = list(plans(actor.plan(mind.perception.encode(seen), aim)))
             good = torch.stack([(p.violation <= 0) & torch.isfinite(p.energy) for p in made])
             move = torch.where(good.all(dim=0)[:, None], made[0].actions[:, 0], rest)
             seen = whole(world.step(Action(move)), sensors)
-            after = remembered(seen, mind.perception, sensors)
-            came = worst(
-                rails,
-                witnessed(before, move[:, None], after[:, None], sensors.scalars, before, rails),
-            )
+            during = [*during, remembered(seen, mind.perception, sensors)][-scales[-1] :]
             for index, ticks in enumerate(scales):
                 if (tick + 1) % ticks == 0:
-                    excess = came - _foreseen(mind, index, made[index + 1])
+                    told = mind.tiers[index].level.told(torch.stack(during[-ticks:], dim=1))[:, -1:]
+                    shown = witnessed(before, move[:, None], told, sensors.scalars, before, rails)
+                    excess = worst(rails, shown) - _foreseen(mind, index, made[index + 1])
                     found[index].append(excess[good[index + 1]])
     for index, parts in enumerate(found):
         if not any(map(len, parts)):

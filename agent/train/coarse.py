@@ -95,5 +95,5 @@ def ladder(levels: Sequence[Any], dataset: Dataset, eyes: Encoder, sensors: Layo
         begun = torch.arange(count)[:, None] + ticks * torch.arange(below.stride)
         actions, ticks = below.compress(actions[:, begun]), below.ticks
     top = levels[-1]
-    values = torch.cat((scalars, top.pooled(latents)), dim=-1)
+    values = torch.cat((top.told(scalars), top.pooled(latents)), dim=-1)
     return Coarse(values, actions, ticks, top.stride)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import torch
 from pydantic import Field
@@ -31,6 +31,19 @@ class Standing:
     age: int = 0
 
 
+@runtime_checkable
+class Grounded(Protocol):
+    """A planner that begins with what the level below can do."""
+
+    def ground(self, place: Above, below: Site, latent: Tensor, directive: Directive) -> None:
+        """Ask the level below, at latents [B Z], what it can do in the step planned next."""
+        ...
+
+    def handed(self, plan: Plan) -> Tensor | None:
+        """Return what the level below tried for the first step of a plan, [B n A]; or nothing."""
+        ...
+
+
 class Hierarchical(nn.Module):
     """A planner for every level. The highest goes for the goal; every other for what is foreseen.
 
@@ -41,9 +54,14 @@ class Hierarchical(nn.Module):
     """
 
     class Config(Settings):
-        """`planners` are parts of the slot `actor`, for each level one, the lowest first."""
+        """`planners` are parts of the slot `actor`, for each level one, the lowest first.
+
+        A step foreseen to end farther from the goal than the nearest by no more than `arrive`, in
+        the goal's unit, counts as being there: the level below is given the goal from then on.
+        """
 
         planners: list[dict[str, Any]] = Field(min_length=1)
+        arrive: float = Field(default=0.0, ge=0)
 
     reads: ClassVar[tuple[type, ...]] = (Percept, Directive, Appraisal, Recollection)
     recalls: ClassVar[tuple[type, ...]] = ()
@@ -101,30 +119,49 @@ class Hierarchical(nn.Module):
     @torch.no_grad()
     def plan(self, latent: Tensor, directive: Directive) -> Plan:
         """Return plans from latents [B Z]; levels above plan anew when it is their time."""
-        codes, above = self._climb.see(latent), None
+        codes, above = [latent, *self._climb.see(latent)], None
         wanted = directive.goal[:, None]
-        for index in reversed(range(len(codes))):
-            standing = self._stand(index, codes[index], directive, wanted, above)
+        for index in reversed(range(len(self.site.above))):
+            standing = self._stand(index, codes, directive, wanted, above)
             wanted, above = self._wanted(index, standing, wanted), standing.plan
-        asked = replace(directive, foreseen=wanted) if codes else directive
+        asked = replace(directive, foreseen=wanted) if above else directive
         made: Plan = self.lowest.plan(latent, asked)
         return replace(made, above=above)
 
     def _stand(
-        self, index: int, code: Tensor, directive: Directive, wanted: Tensor, above: Plan | None
+        self,
+        index: int,
+        codes: Sequence[Tensor],
+        directive: Directive,
+        wanted: Tensor,
+        above: Plan | None,
     ) -> Standing:
         """Return the plan that a level follows now: the last one, or a new one when it is time."""
         place, standing = self.site.above[index], self._standing[index]
-        if standing is not None and len(standing.foreseen) == len(code):
+        if standing is not None and len(standing.foreseen) == len(codes[0]):
             standing = replace(standing, age=standing.age + 1)
             if standing.age < place.level.ticks:
                 self._standing[index] = standing
                 return standing
-        asked = self._asked(place, directive, wanted)
-        made = replace(self.planners[index + 1].plan(code, asked), above=above)
+        asked, planner = self._asked(place, directive, wanted), self.planners[index + 1]
+        if isinstance(planner, Grounded):
+            self._ground(index, planner, codes, directive)
+        made = replace(planner.plan(codes[index + 1], asked), above=above)
+        if isinstance(planner, Grounded) and (done := planner.handed(made)) is not None:
+            self.planners[index].suggest(done)
         foreseen = place.read(made.latents)[self.site.goal.names[0]]
         self._standing[index] = standing = Standing(made, foreseen)
         return standing
+
+    def _ground(
+        self, index: int, planner: Grounded, codes: Sequence[Tensor], directive: Directive
+    ) -> None:
+        """Let a level's planner ask the one below what it can do."""
+        below, asked = self.site, directive
+        if index:
+            below = self.site.above[index - 1].site
+            asked = self._asked(self.site.above[index - 1], directive, directive.goal[:, None])
+        planner.ground(self.site.above[index], below, codes[index], asked)
 
     def _asked(self, place: Above, directive: Directive, wanted: Tensor) -> Directive:
         """Return the directive of a level above: its own terms and horizon, deliberate."""
@@ -152,8 +189,8 @@ class Hierarchical(nn.Module):
         steps = standing.foreseen.shape[1]
         aims = goal[:, torch.arange(steps).clamp(max=goal.shape[1] - 1)]
         gap = torch.linalg.vector_norm(standing.foreseen - aims, dim=-1)
-        nearest = gap.argmin(dim=1, keepdim=True)
-        arrived = torch.arange(steps) >= nearest
+        near = gap <= gap.amin(dim=1, keepdim=True) + self.config.arrive
+        arrived = torch.arange(steps) >= near.int().argmax(dim=1, keepdim=True)
         states = torch.where(arrived.unsqueeze(-1), aims, standing.foreseen)
         end = standing.age + below * torch.arange(1, steps * place.level.ticks // below + 1)
         step = ((end + place.level.ticks - 1) // place.level.ticks - 1).clamp(max=steps - 1)

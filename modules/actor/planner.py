@@ -108,6 +108,12 @@ class Planner(nn.Module, ABC):
         """Forget the last plan and start the noise again, a function of seed and tick."""
         self._last, self._tick = None, 0
 
+    def suggest(self, plans: Tensor) -> None:
+        """Start the next search from `plans` [B H A] instead of from the last plan."""
+        before = self.policy.rest.expand_as(plans[:, :1])
+        last = torch.cat((before, plans), dim=1)[:, None]
+        self._last = last.expand(-1, self._carried, -1, -1)
+
     @torch.no_grad()
     def tick(self, inbox: Inbox) -> Plan:
         """Return the plan of this tick, of the mode each agent's directive asks for."""

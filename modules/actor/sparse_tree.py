@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import ClassVar
 
 import torch
@@ -16,10 +16,13 @@ from pydantic import Field
 from torch import Tensor
 
 from agent.core.messages import Directive, Mode, Plan
-from agent.core.protocols import Site
+from agent.core.protocols import Above, Site
 from modules.actor.cem import CEM
+from modules.actor.offers import Offer, offered
 from modules.actor.planner import MIX
+from modules.actor.policy import Policy
 from modules.actor.search import Found
+from modules.actor.tree import Grown, Step
 
 SHARE = 0.25
 """Of the budget, what growing a tree may take."""
@@ -29,10 +32,11 @@ class SparseTree(CEM):
     """Grows a tree from the present, then refines the best of its branches as `cem` does.
 
     From every state `branches` actions are imagined, for one step. What breaks a guardrail is left
-    out, and so is what comes close, in the goal's quantity (in latents, if that is not read out),
-    to where it was before, or cheaper. So a tree covers the places that can be reached at all, also
-    where every way there begins by going away from the goal. It suits a level whose plans are a few
-    long steps; what a body does for a tenth of a second it would follow step by step.
+    out (at first, what breaks them more than rest), and so is what comes close, in the goal's
+    quantity (in latents, if that is not read out), to where it was before, or cheaper. So a tree
+    covers the places that can be reached at all, also where every way there begins by going away
+    from the goal. It suits a level whose plans are a few long steps; what a body does for a tenth
+    of a second it would follow step by step.
     """
 
     class Config(CEM.Config):
@@ -43,7 +47,9 @@ class SparseTree(CEM):
         for `patience` steps. `spread` is the deviation of the boldest actions tried, in
         units of half the actuator range; the gentlest are a fifth of it. A step that ended farther
         than `wary`, in the goal's unit, from where it was foreseen is not tried again in the same
-        episode, nor one that begins and ends within twice that of it; 0: all are.
+        episode, nor one that begins and ends within twice that of it; 0: all are. With `grounded`,
+        actions are codes of what the level below tried; a first step that it would not be allowed,
+        or foresees to end farther than `trust` from there, is left out.
         """
 
         branches: int = Field(default=16, ge=2)
@@ -53,6 +59,9 @@ class SparseTree(CEM):
         patience: float = Field(default=50.0, ge=0)
         spread: float = Field(default=0.6, gt=0)
         wary: float = Field(default=0.0, ge=0)
+        grounded: bool = False
+        trust: float = Field(default=0.0, ge=0)
+        iterations: int = Field(default=3, ge=0)
 
     posts: ClassVar[type] = Plan
     config: Config
@@ -65,11 +74,22 @@ class SparseTree(CEM):
         self._routes = torch.zeros(0)
         self._awaited: Tensor | None = None
         self._vainly: list[Tensor] = []
+        self._offer: Offer | None = None
+
+    def ground(self, place: Above, below: Site, latent: Tensor, directive: Directive) -> None:
+        """Ask the level below, at latents [B Z], what it can do in the step planned next."""
+        if self.config.grounded:
+            shares = torch.cat((torch.zeros(1), self._shares_tried()))
+            self._offer = offered(place, below, latent, directive, shares, self._generator())
+
+    def handed(self, plan: Plan) -> Tensor | None:
+        """Return what the level below tried for a plan's first step, [B n A]; None if nothing."""
+        return None if self._offer is None else self._offer.of(plan.actions[:, 0])
 
     def reset(self, batch: int) -> None:
         """Forget the episode, and what was tried in vain in it."""
         super().reset(batch)
-        self._awaited, self._vainly = None, []
+        self._awaited, self._vainly, self._offer = None, [], None
 
     def _think(self, latent: Tensor, directive: Directive, begin: float) -> Found:
         """Return what was found for all agents, with their routes among the candidates."""
@@ -82,7 +102,8 @@ class SparseTree(CEM):
         if len(rows):
             until = begin + SHARE * directive.budget_ms / 1e3
             vain = [steps[rows] for steps in self._vainly]
-            trees = self._grown(latent[rows], directive.rows(rows), until, vain)
+            first = self._allowed(rows)
+            trees = self._grown(latent[rows], directive.rows(rows), until, vain, first)
             for row, tree in zip(rows.tolist(), trees, strict=True):
                 for index, route in enumerate(tree.routes(config.routes, config.patience)):
                     self._routes[row, index, : len(route)] = route
@@ -119,19 +140,36 @@ class SparseTree(CEM):
         end = (there - steps[:, 1:]).norm(dim=-1)
         return torch.maximum(begin, end) <= 2 * self.config.wary
 
+    def _seeds(self, latent: Tensor, directive: Directive, policy: Policy) -> Tensor:
+        if self._offer is not None:  # nothing else has been tried out below
+            return self._routes
+        return super()._seeds(latent, directive, policy)
+
     def _warm(self, batch: int, horizon: int) -> Tensor:
         return torch.cat((super()._warm(batch, horizon), self._routes), dim=1)
 
+    def _allowed(self, rows: Tensor) -> tuple[Tensor, Tensor | None] | None:
+        """Return which first steps the level below allows, [b P], and where it ends, [b P G]."""
+        if self._offer is None:
+            return None
+        ends = self._offer.ends
+        return self._offer.kept[rows], None if ends is None else ends[rows]
+
     def _grown(
-        self, latent: Tensor, directive: Directive, until: float, vain: Sequence[Tensor] = ()
+        self,
+        latent: Tensor,
+        directive: Directive,
+        until: float,
+        vain: Sequence[Tensor] = (),
+        first: tuple[Tensor, Tensor | None] | None = None,
     ) -> list[Grown]:
         """Return a tree for every agent; their layers are imagined together, `until` it is time.
 
-        Steps like those in `vain`, each [B 2 G], are left out.
+        Steps like those in `vain`, each [B 2 G], are left out, and `first` ones not allowed.
         """
         choices = self._choices()
         trees = [Grown(start, choices) for start in latent]
-        for _ in range(directive.horizon):
+        for depth in range(directive.horizon):
             counts = [len(tree.frontier) for tree in trees]
             if not sum(counts) or time.perf_counter() > until:
                 break
@@ -139,10 +177,15 @@ class SparseTree(CEM):
             states = torch.cat([tree.states[tree.frontier] for tree in trees])
             tried = choices[None, :, None].expand(len(states), -1, -1, -1)
             rollout, bill = self._objective(states, tried, directive.rows(owners))
-            good = torch.isfinite(bill.energy) & (bill.violation <= 0)
+            bound = 0.0 if depth else bill.violation[:, :1].clamp(min=0.0)  # rest comes first
+            good = torch.isfinite(bill.energy) & (bill.violation <= bound)
             there = rollout.quantities.get(self._quantity, rollout.latents).mean(dim=0)[:, :, 0]
             for steps in vain:
                 good &= ~self._like(there, steps[owners])
+            if depth == 0 and first is not None:
+                good &= first[0]
+                if first[1] is not None and self.config.trust:
+                    good &= (there - first[1]).norm(dim=-1) <= self.config.trust
             told = Step(rollout.latents.mean(dim=0)[:, :, 0], there, bill.energy, good)
             for tree, part in zip(trees, told.split(counts), strict=True):
                 tree.grow(part, self.config.near, self.config.width)
@@ -150,94 +193,16 @@ class SparseTree(CEM):
 
     def _choices(self) -> Tensor:
         """Return this tick's actions [P A], rest first, the same for all agents."""
-        policy, count = self.policy, self.config.branches - 1
-        generator = torch.Generator().manual_seed(self.site.seed * MIX + self._tick)
-        noise = torch.randn(count, len(policy.rest), generator=generator)
-        share = torch.linspace(0.2, 1.0, count)[:, None]
-        moves = policy.rest + self.config.spread * share * self.extent * noise
+        if self._offer is not None:
+            return self._offer.actions
+        policy, share = self.policy, self._shares_tried()[:, None]
+        noise = torch.randn(len(share), len(policy.rest), generator=self._generator())
+        moves = policy.rest + share * self.extent * noise
         return torch.cat((policy.rest[None], moves.clamp(policy.low, policy.high)))
 
+    def _shares_tried(self) -> Tensor:
+        """Return the deviations of all actions tried but rest, in shares of half their range."""
+        return self.config.spread * torch.linspace(0.2, 1.0, self.config.branches - 1)
 
-@dataclass(frozen=True, slots=True)
-class Step:
-    """What is imagined of P actions from each of f states, for one step.
-
-    Where they end: latents `ends` [f P Z], `places` [f P G] in the goal's quantity. What they cost:
-    `energy` [f P]. Whether they are `good` [f P]: finite, and breaking no guardrail.
-    """
-
-    ends: Tensor
-    places: Tensor
-    energy: Tensor
-    good: Tensor
-
-    def split(self, counts: list[int]) -> list[Step]:
-        """Return the steps from the first states, from the next, and so on."""
-        parts = (torch.split(p, counts) for p in (self.ends, self.places, self.energy, self.good))
-        return [Step(*some) for some in zip(*parts, strict=True)]
-
-
-class Grown:
-    """One agent's tree: `states` [m Z], their `places` [m G], what led there, what it cost.
-
-    The root's place is taken to be where resting for a step leads.
-    """
-
-    def __init__(self, start: Tensor, choices: Tensor) -> None:
-        """Plant it at latent `start` [Z]; `choices` [P A] are the actions tried at every state."""
-        self.states, self.frontier = start[None], torch.zeros(1, dtype=torch.int64)
-        self.places, self.tried = start.new_zeros(0), 0
-        self._choices = choices
-        self._paid, self._last = torch.zeros(1), torch.full((1,), torch.inf)
-        self._parent = self._choice = torch.full((1,), -1)
-        self._radius = 0.0
-
-    def grow(self, step: Step, near: float, width: int) -> None:
-        """Add what is new among the ends of a step from the frontier's states, cheapest first."""
-        self.tried += step.energy.numel()
-        if not self._radius:
-            self.places = step.places[0, :1]
-            self._radius = near * float((step.places[0] - self.places).norm(dim=-1).mean())
-            self._last[0] = step.energy[0, 0]
-        came, which = step.good.nonzero(as_tuple=True)
-        parents, places = self.frontier[came], step.places[came, which]
-        paid = self._paid[parents] + step.energy[came, which]
-        chosen = self._sparse(places, paid, width)
-        first = len(self.states)
-        self.states = torch.cat((self.states, step.ends[came, which][chosen]))
-        self.places = torch.cat((self.places, places[chosen]))
-        self._paid = torch.cat((self._paid, paid[chosen]))
-        self._last = torch.cat((self._last, step.energy[came, which][chosen]))
-        self._parent = torch.cat((self._parent, parents[chosen]))
-        self._choice = torch.cat((self._choice, which[chosen]))
-        self.frontier = torch.arange(first, len(self.states))
-
-    def _sparse(self, places: Tensor, paid: Tensor, width: int) -> Tensor:
-        """Return which of `places` [n G] to keep: none near a known one, none near a cheaper."""
-        order = paid.argsort()
-        if not len(order):
-            return order
-        there = places[order]
-        new = torch.cdist(there, self.places).amin(dim=1) > self._radius
-        close = torch.cdist(there, there) <= self._radius
-        kept: list[int] = []
-        while len(kept) < width and bool(new.any()):
-            index = int(new.int().argmax())
-            kept.append(index)
-            new &= ~close[index]
-        return order[kept]
-
-    def routes(self, count: int, patience: float) -> list[Tensor]:
-        """Return the actions [k A] to the states where it is best to have come, the best first.
-
-        Best is what costs least if one then stays there for `patience` steps.
-        """
-        score = self._paid + patience * self._last
-        found = []
-        for end in score.argsort()[:count].tolist():
-            taken, here = [], end
-            while self._parent[here] >= 0:
-                taken.append(int(self._choice[here]))
-                here = int(self._parent[here])
-            found.append(self._choices[taken[::-1]])
-        return found
+    def _generator(self) -> torch.Generator:
+        return torch.Generator().manual_seed(self.site.seed * MIX + self._tick)

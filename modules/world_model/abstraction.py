@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import replace
+from typing import Literal
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from agent.core.errors import nearest
 from agent.core.protocols import Site
 from agent.core.spec import Channel, Layout
 from modules.world_model.jepa import JEPA
@@ -24,9 +26,10 @@ REACH = 2.5
 class Level(JEPA):
     """Predicts the abstract latent `ticks` ahead, from itself and a macro-action, with E networks.
 
-    Its latents are codes of those of the level below, averaged over the last `pool` ticks (temporal
-    pooling). Its actions are codes of what the level below does meanwhile; they are limited in
-    number and blurred by `noise` while training, so that they carry what matters for the outcome.
+    Its latents are codes of the one of the level below and, with a `pool` above 1, of their mean
+    over so many of the last ticks (temporal pooling). Its actions are codes of what the level below
+    does meanwhile; they are limited in number and blurred by `noise` while training, so that they
+    carry what matters for the outcome.
     A `JEPA` in every other respect: it imagines, forecasts, and knows how far networks disagree.
     """
 
@@ -37,7 +40,9 @@ class Level(JEPA):
         """`ticks` of the body a step takes, sizes of `latent` and `macro`-action, and training.
 
         `horizon` is how many steps are planned at once. `hidden` is the width of both encoders;
-        `noise` is in deviations of a macro-action.
+        `noise` is in deviations of a macro-action. Readouts tell the sensors named in `worst` by
+        their least (`min`) or largest (`max`) value during a step: whoever bumped into something
+        may be well clear of it at the step's end.
         """
 
         ticks: int = Field(ge=2)
@@ -47,11 +52,13 @@ class Level(JEPA):
         horizon: int = Field(default=8, ge=1)
         hidden: int = Field(default=96, ge=1)
         noise: float = Field(default=0.1, ge=0)
+        worst: dict[str, Literal["min", "max"]] = {}
 
     def __init__(self, config: Config, below: Site, ticks: int) -> None:
         """Build an untrained level above one of the site `below`, whose steps take `ticks`.
 
-        Raises ValueError unless a step takes a whole number of those below, two or more.
+        Raises ValueError unless a step takes a whole number of those below, two or more, and all
+        sensors named in `worst` exist.
         """
         if config.ticks % ticks or config.ticks < 2 * ticks:
             raise ValueError(
@@ -59,6 +66,13 @@ class Level(JEPA):
                 f" larger, came {config.ticks} ticks above {ticks}; choose {2 * ticks} or"
                 f" {4 * ticks}"
             )
+        sensors = below.sensors.scalars
+        for name in config.worst:
+            if name not in sensors.names:
+                raise ValueError(
+                    f"levels.worst: expected scalar sensors, came '{name}';"
+                    f" {nearest(name, sensors.names)}"
+                )
         bound = (REACH,) * config.macro
         actuators = Layout(
             (Channel("macro_action", config.macro, "", tuple(-b for b in bound), bound),)
@@ -67,7 +81,7 @@ class Level(JEPA):
             below,
             latent=config.latent,
             actuators=actuators,
-            below=below.latent,
+            below=below.latent * (1 if config.pool == 1 else 2),
             rate_hz=below.rate_hz * ticks / config.ticks,
         )
         super().__init__(config, own)
@@ -76,7 +90,7 @@ class Level(JEPA):
         low, high = below.actuators.bounds()
         self.register_buffer("below_centre", (low + high) / 2, persistent=False)
         self.register_buffer("below_extent", (high - low) / 2, persistent=False)
-        self.abstraction = _network((below.latent, config.hidden, config.hidden, config.latent))
+        self.abstraction = _network((own.below, config.hidden, config.hidden, config.latent))
         inputs = self.stride * below.actuators.size
         self.compression = _network((inputs, config.hidden, config.macro))
 
@@ -86,15 +100,31 @@ class Level(JEPA):
         return code
 
     def pooled(self, latents: Tensor) -> Tensor:
-        """Return means [..., T Zb] of every latent [..., T Zb] and those before, `pool` in all.
+        """Return what is encoded at every tick, of latents [..., T Zb] of the level below.
 
-        Before the first stands the first.
+        They themselves; with a `pool`, beside them their means over as many of the last ticks,
+        [..., T 2Zb]. Before the first stands the first.
         """
         size = self.config.pool
         if size == 1:
             return latents
         first = latents[..., :1, :].expand(*latents.shape[:-2], size - 1, -1)
-        return torch.cat((first, latents), dim=-2).unfold(-2, size, 1).mean(dim=-1)
+        means = torch.cat((first, latents), dim=-2).unfold(-2, size, 1).mean(dim=-1)
+        return torch.cat((latents, means), dim=-1)
+
+    def told(self, values: Tensor) -> Tensor:
+        """Return what readouts tell of scalar sensors [..., T O]: those in `worst` by their worst.
+
+        Of a step that ends at a tick: what was seen while it was taken, its beginning left out.
+        """
+        told, scalars = values.clone(), self.site.sensors.scalars
+        for name, how in self.config.worst.items():
+            where = scalars[name]
+            part = values[..., where]
+            first = part[..., :1, :].expand(*part.shape[:-2], self.ticks - 1, -1)
+            during = torch.cat((first, part), dim=-2).unfold(-2, self.ticks, 1)
+            told[..., where] = during.amin(dim=-1) if how == "min" else during.amax(dim=-1)
+        return told
 
     def compress(self, actions: Tensor, seed: int | None = None) -> Tensor:
         """Return macro-actions [..., m] of what is done below, [..., n A] in its units.

@@ -60,3 +60,18 @@ def test_a_model_above_that_leaves_out_agents_is_not_trusted() -> None:
     below = replace(plan(torch.zeros(2, 1, 2)), above=leaping([(0.1, 0.0)], [(1.9, 0.0)]))
     with pytest.raises(ValueError, match="expected values of"):
         told([[0.0, 0.0]] * 2, below, watched)
+
+
+def test_who_has_strayed_may_come_back_but_not_stray_farther() -> None:
+    starts = [[1.4, 0.0], [1.4, 0.0], [1.4, 0.0], [0.9, 0.0]]
+    leaps = leaping(
+        [(-0.3, 0.0), (-0.3, 0.0)],  # still beyond the wall after the first step, but nearer
+        [(0.1, 0.0), (-0.6, 0.0)],  # farther at first, then inside: less in sum
+        [(0.2, 0.0), (-0.1, 0.0)],
+        [(0.2, 0.0), (-0.3, 0.0)],  # rest would be fine
+    )
+    below = replace(plan(torch.zeros(4, 1, 2)), above=leaps)
+    wall = "level 2: wall 1.0"
+    assert told(starts, below, walled(1.0)) == ("", "", wall, wall)
+    nan = replace(below, above=leaping(*[[(float("nan"), 0.0)] * 2] * 4))
+    assert set(told(starts, nan, walled(1.0))) == {"level 2: out of limits"}

@@ -47,15 +47,35 @@ def test_resting_is_the_macro_action_zero_and_all_lie_within_reach(tall: Mind) -
     assert torch.equal(level.compress(some, seed=1), level.compress(some, seed=1))
 
 
-def test_pooling_averages_the_last_ticks_and_starts_with_the_first(tall: Mind) -> None:
+def test_pooling_adds_the_mean_of_the_last_ticks_and_starts_with_the_first(tall: Mind) -> None:
     level = tall.world_model.levels[0]
-    pooled = Level(level.config.model_copy(update={"pool": 3}), tall.site, 1).pooled
+    pooling = Level(level.config.model_copy(update={"pool": 3}), tall.site, 1)
     ticks = torch.arange(1.0, 6.0)[:, None]
-    assert pooled(ticks)[:, 0].tolist() == pytest.approx([1.0, 4 / 3, 2.0, 3.0, 4.0])
+    pooled = pooling.pooled(ticks)
+    assert torch.equal(pooled[:, :1], ticks)
+    assert pooled[:, 1].tolist() == pytest.approx([1.0, 4 / 3, 2.0, 3.0, 4.0])
+    latents = torch.randn(7, 5, tall.site.latent)
+    assert pooling.abstract(pooling.pooled(latents)).shape == (7, 5, level.config.latent)
     climb = Climb(tall.site.above)
     seen = [climb.see(torch.full((2, tall.site.latent), float(t)))[0] for t in range(4)]
     assert seen[0].shape == (2, level.site.latent)
     assert torch.equal(seen[3], level.abstract(torch.full((2, tall.site.latent), 3.0)))
+
+
+def test_sensors_named_are_told_by_their_worst_during_a_step(tall: Mind) -> None:
+    config = tall.world_model.levels[0].config
+    worst = {"proximity": "min"}
+    level = Level(config.model_copy(update={"worst": worst, "ticks": 3}), tall.site, 1)
+    scalars = tall.site.sensors.scalars
+    values = torch.randn(2, 6, scalars.size)
+    values[0, :, scalars["proximity"]] = torch.tensor([5.0, 3.0, 4.0, 6.0, 7.0, 2.0])[:, None]
+    told = level.told(values)
+    assert told[0, :, scalars["proximity"]].flatten().tolist() == [5.0, 3.0, 3.0, 3.0, 4.0, 2.0]
+    others = torch.ones(scalars.size, dtype=torch.bool)
+    others[scalars["proximity"]] = False
+    assert torch.equal(told[..., others], values[..., others])
+    with pytest.raises(ValueError, match=r"levels.worst: .*'proximty'.*did you mean 'proximity'"):
+        Level(config.model_copy(update={"worst": {"proximty": "min"}}), tall.site, 1)
 
 
 @pytest.mark.parametrize("ticks", [[2, 5], [4, 4], [6, 2]])
@@ -101,6 +121,25 @@ def test_the_level_below_is_given_the_states_foreseen_and_in_the_end_the_goal(ta
         step = tick // TICKS
         expected = goal.goal[0] if step >= nearest else foreseen[0, step]
         assert torch.equal(wanted[0, tick], expected)
+
+
+def test_a_step_that_ends_near_the_goal_hands_on_the_goal(tall: Mind) -> None:
+    actor = tall.actor
+    actor.reset(1)
+    goal = asked(tall, [[0.2, 0.2]])
+    latent = torch.randn(1, tall.site.latent, generator=torch.Generator().manual_seed(3))
+    actor.plan(latent, goal)
+    ends = torch.tensor([[[0.5, 0.2], [0.3, 0.2], [0.21, 0.2]]])
+    standing = replace(actor._standing[0], foreseen=ends)
+    settings = actor.config
+    try:
+        for arrive, step in ((0.0, 2), (0.1, 1), (0.4, 0)):
+            actor.config = settings.model_copy(update={"arrive": arrive})
+            wanted = actor._wanted(0, standing, goal.goal[:, None])[0, ::TICKS]
+            assert torch.equal(wanted[:step], ends[0, :step])
+            assert torch.equal(wanted[step:], goal.goal.expand(HORIZON - step, -1))
+    finally:
+        actor.config = settings
 
 
 def test_a_subgoal_is_held_against_its_own_time_and_the_end_counts_beyond(tall: Mind) -> None:

@@ -13,7 +13,8 @@ from agent.core.protocols import Site
 from agent.core.spec import Channel, Layout
 from modules.actor.cem import CEM
 from modules.actor.policy import Policy
-from modules.actor.sparse_tree import Grown, SparseTree, Step
+from modules.actor.sparse_tree import SparseTree
+from modules.actor.tree import Grown, Step
 from tests.contract.test_planners import Slide, ask
 from tests.unit.modules.test_discrete import PLACE
 
