@@ -101,8 +101,10 @@ bench: $(READY)  ## measure what docs/results/ holds (hours; every line stands a
 	  --out docs/results/redteam-reach.svg
 	for part in faults modules tampering; do $(BIN)/python run_agent.py redteam $$part configs/reach.yaml \
 	  --json docs/results/redteam-reach-$$part.json || exit 1; done
-	for name in lead stand; do $(BIN)/python run_agent.py redteam exploitation configs/$$name.yaml --episodes 70 \
+	for name in lead swingup stand; do $(BIN)/python run_agent.py redteam exploitation configs/$$name.yaml --episodes 70 \
 	  --json docs/results/redteam-$$name.json || exit 1; done
+	for name in lead swingup; do $(BIN)/python run_agent.py redteam frontier configs/$$name.yaml --episodes 70 \
+	  --json docs/results/redteam-$$name-frontier.json || exit 1; done
 	$(BIN)/python run_agent.py bench exploration configs/reach.yaml joint_angle joint_speed train.explore.episodes=192 \
 	  train.learner.steps=1000 train.readouts.steps=500 'train.explore.curiosity={steps: 600, rounds: 3}' \
 	  --json docs/results/exploration.json
