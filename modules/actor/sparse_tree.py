@@ -47,7 +47,7 @@ class SparseTree(CEM):
         for `patience` steps. `spread` is the deviation of the boldest actions tried, in
         units of half the actuator range; the gentlest are a fifth of it. A step that ended farther
         than `wary`, in the goal's unit, from where it was foreseen is not tried again in the same
-        episode, nor one that begins and ends within twice that of it; 0: all are. With `grounded`,
+        episode, nor one that begins and ends within that of it; 0: all are. With `grounded`,
         actions are codes of what the level below tried; a first step that it would not be allowed,
         or foresees to end farther than `trust` from there, is left out.
         """
@@ -138,7 +138,7 @@ class SparseTree(CEM):
         """
         begin = (there[:, :1] - steps[:, :1]).norm(dim=-1)
         end = (there - steps[:, 1:]).norm(dim=-1)
-        return torch.maximum(begin, end) <= 2 * self.config.wary
+        return torch.maximum(begin, end) <= self.config.wary
 
     def _seeds(self, latent: Tensor, directive: Directive, policy: Policy) -> Tensor:
         if self._offer is not None:  # nothing else has been tried out below
