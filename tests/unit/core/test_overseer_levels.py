@@ -11,6 +11,7 @@ import torch
 from agent.core.guardrails import Guardrails
 from agent.core.messages import Rollout
 from agent.core.objective import GuardedObjective
+from agent.core.spec import Channel, Layout
 from tests.toys import Adding, Below, Free, Place, plan
 from tests.unit.core.test_overseer import leaping, level, told, walled
 
@@ -75,3 +76,16 @@ def test_who_has_strayed_may_come_back_but_not_stray_farther() -> None:
     assert told(starts, below, walled(1.0)) == ("", "", wall, wall)
     nan = replace(below, above=leaping(*[[(float("nan"), 0.0)] * 2] * 4))
     assert set(told(starts, nan, walled(1.0))) == {"level 2: out of limits"}
+
+
+def test_who_has_strayed_must_do_better_than_rest_wherever_rest_is() -> None:
+    place, rails, objective = walled(1.0)
+    as_bad = replace(plan(torch.zeros(1, 1, 2)), above=leaping([(0.0, 0.0), (0.0, 0.0)]))
+    assert told([[1.4, 0.0]], as_bad, (place, rails, objective)) == ("level 2: wall 1.0",)
+    drift = Layout(
+        (Channel("leap", 2, "m", (-1.0, -1.0), (3.0, 3.0)),)
+    )  # its middle leads on by 1 m
+    drifting = replace(place, site=replace(place.site, actuators=drift)), rails, objective
+    leaps = leaping([(0.8, 0.0), (0.7, 0.0)], [(1.0, 0.0), (1.1, 0.0)])
+    below = replace(plan(torch.zeros(2, 1, 2)), above=leaps)
+    assert told([[0.5, 0.0]] * 2, below, drifting) == ("", "level 2: wall 1.0")
