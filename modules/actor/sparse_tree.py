@@ -46,9 +46,9 @@ class SparseTree(CEM):
         a layer are followed. The best `routes` are handed on: remaining at the end of one counts
         for `patience` steps. `spread` is the deviation of the boldest actions tried, in
         units of half the actuator range; the gentlest are a fifth of it. A step that ended farther
-        than `wary`, in the goal's unit, from where it was foreseen is not tried again in the same
-        episode, nor one that begins and ends within that of it; 0: all are. With `grounded`,
-        actions are codes of what the level below tried; a first step that it would not be allowed,
+        than `wary`, in the goal's unit, from where it was foreseen is not tried again in the next
+        `kept` plans of the episode, nor one that begins and ends within that of it; 0: all are.
+        Who never forgot would in the end try nothing. With `grounded`, actions are codes of what the level below tried; a first step that it would not be allowed,
         or foresees to end farther than `trust` from there, is left out.
         """
 
@@ -59,6 +59,7 @@ class SparseTree(CEM):
         patience: float = Field(default=50.0, ge=0)
         spread: float = Field(default=0.6, gt=0)
         wary: float = Field(default=0.0, ge=0)
+        kept: int = Field(default=8, ge=1)
         grounded: bool = False
         trust: float = Field(default=0.0, ge=0)
         iterations: int = Field(default=3, ge=0)
@@ -121,13 +122,14 @@ class SparseTree(CEM):
         return rollout.quantities.get(self._quantity, rollout.latents).mean(dim=0)[:, 0, 0]
 
     def _compare(self, latent: Tensor, directive: Directive) -> None:
-        """Remember the steps [B 2 G] that did not lead where they should have, and stop there."""
+        """Remember the last steps [B 2 G] that did not lead where they should have, and stop there."""
         awaited, self._awaited = self._awaited, None
         if awaited is None or len(awaited) != len(latent):
             return
         here = self._ends(latent, self.policy.rest.expand(len(latent), 1, 1, -1), directive)
         missed = (here - awaited[:, 1]).norm(dim=-1) > self.config.wary
-        self._vainly.append(awaited.masked_fill(~missed[:, None, None], torch.inf))
+        vain = awaited.masked_fill(~missed[:, None, None], torch.inf)
+        self._vainly = [*self._vainly, vain][-self.config.kept :]
         if self._last is not None:
             self._last[missed] = self.policy.rest
 

@@ -93,6 +93,15 @@ def test_what_was_tried_in_vain_is_not_tried_again_in_the_episode() -> None:
     assert torch.equal(made.plan(here, asked).actions[:, 0] + here, told[0])
 
 
+def test_who_was_in_vain_somewhere_tries_again_in_time() -> None:
+    place = Site(PLACE, BODY, 20.0, 2, PLACE, ("away",), ("wall",), Trap())  # type: ignore[arg-type]
+    asked, here = replace(ask([[2.5, 0.0]]), horizon=20), torch.tensor([[0.5, 0.0]])
+    made = SparseTree(SparseTree.Config(width=96, branches=24, wary=0.1, kept=2), place)
+    for _ in range(5):
+        made.plan(here, asked)
+    assert len(made._vainly) == 2
+
+
 def test_the_budget_ends_its_growth() -> None:
     slow = Trap(slow_s=0.02)
     place = Site(PLACE, BODY, 20.0, 2, PLACE, ("away",), ("wall",), slow)  # type: ignore[arg-type]
