@@ -48,8 +48,9 @@ class SparseTree(CEM):
         units of half the actuator range; the gentlest are a fifth of it. A step that ended farther
         than `wary`, in the goal's unit, from where it was foreseen is not tried again in the next
         `kept` plans of the episode, nor one that begins and ends within that of it; 0: all are.
-        Who never forgot would in the end try nothing. With `grounded`, actions are codes of what the level below tried; a first step that it would not be allowed,
-        or foresees to end farther than `trust` from there, is left out.
+        Who never forgot would in the end try nothing. With `grounded`, actions are codes of what
+        the level below tried; a first step that it would not be allowed, or foresees to end farther
+        than `trust` from there, is left out.
         """
 
         branches: int = Field(default=16, ge=2)
@@ -122,7 +123,7 @@ class SparseTree(CEM):
         return rollout.quantities.get(self._quantity, rollout.latents).mean(dim=0)[:, 0, 0]
 
     def _compare(self, latent: Tensor, directive: Directive) -> None:
-        """Remember the last steps [B 2 G] that did not lead where they should have, and stop there."""
+        """Remember steps [B 2 G] that did not lead where they should have, and stop there."""
         awaited, self._awaited = self._awaited, None
         if awaited is None or len(awaited) != len(latent):
             return
