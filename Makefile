@@ -31,7 +31,7 @@ $(READY): requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
 	touch $(READY)
 
-train-all: $(READY)  ## train the shipped checkpoints again (fourteen trainings, up to 15 minutes each)
+train-all: $(READY)  ## train the shipped checkpoints again (fifteen trainings, up to 20 minutes each)
 	for seed in 0 1 2; do $(BIN)/python run_agent.py train configs/reach.yaml --seed $$seed \
 	  --json docs/results/train-reach-seed$$seed.json || exit 1; done
 	$(BIN)/python run_agent.py train configs/reach-filter.yaml --json docs/results/train-reach-filter-seed0.json
@@ -42,6 +42,7 @@ train-all: $(READY)  ## train the shipped checkpoints again (fourteen trainings,
 	$(BIN)/python run_agent.py train configs/swingup.yaml --fresh --json docs/results/train-swingup-seed0.json
 	$(BIN)/python run_agent.py train configs/lab/permanence.yaml world.opaque=false --fresh \
 	  --json docs/results/train-permanence-seed0.json
+	$(BIN)/python run_agent.py train configs/lab/rooms-hierarchical.yaml --fresh --json docs/results/train-rooms-hierarchical-seed0.json
 	for seed in 0 1 2; do $(BIN)/python run_agent.py train configs/toys.yaml --seed $$seed \
 	  --json docs/results/train-toys-seed$$seed.json || exit 1; done
 
@@ -70,6 +71,7 @@ bench: $(READY)  ## measure what docs/results/ holds (hours; every line stands a
 	$(BIN)/python run_agent.py bench anytime configs/reach.yaml configurator.budget_ms=20 --json docs/results/anytime.json
 	$(BIN)/python run_agent.py bench modes configs/lab/adaptive.yaml --checkpoint checkpoints/reach-seed0.safetensors \
 	  --json docs/results/modes-reach.json
+	$(BIN)/python run_agent.py bench hierarchy configs/lab/rooms-hierarchical.yaml configs/rooms.yaml --episodes 40 --json docs/results/hierarchy-rooms.json
 	$(BIN)/python run_agent.py bench tick --json docs/results/bench-tick.json
 	$(BIN)/python run_agent.py bench world --json docs/results/bench-world.json
 	$(BIN)/python run_agent.py bench memory configs/reach.yaml --json docs/results/memory.json --out docs/results/memory.svg

@@ -251,6 +251,8 @@ def test_commands_of_the_readme_run(command: str, weights: Path, folder: Path) -
     assert code == 0 or (what == "doctor" and code == 2)
 
 
+LIMITS = {"rooms-hierarchical-seed0": 330_000}
+"""Transitions of trainings that are known to take more than others (docs/guides/hierarchy.md)."""
 SHIPPED = sorted((ROOT / "checkpoints").glob("*.safetensors"))
 
 
@@ -262,7 +264,7 @@ def test_shipped_weights_load_and_keep_clear(path: Path) -> None:
     assert about["config_hash"] == schema.config_hash(about["config"])
     built = blueprint(schema.validate(schema.AgentConfig, about["config"], str(path)))
     if built.config.terms:  # an agent that acts; watching alone may take more
-        assert about["figures"]["transitions"] <= 100_000
+        assert about["figures"]["transitions"] <= LIMITS.get(path.stem, 100_000)
     assert about["figures"]["effective_rank"] > min(8, 0.75 * built.config.latent)
     world = built.world(2)
     try:

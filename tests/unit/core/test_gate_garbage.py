@@ -71,3 +71,10 @@ def test_what_goes_out_keeps_the_limit_or_is_the_fallback(place: float, moves: l
         assert float(path.max()) > 1.0 - 1e-5
         assert place + first <= 1.0 + 1e-5
         assert abs(first) <= abs(moves[0])
+
+
+def test_a_state_with_a_number_that_is_none_is_not_planned_from() -> None:
+    """The wall stands in the first number alone."""
+    verdict, action = gate().rule(percept((0.0, float("nan"))), plan(CALM))
+    assert ruled(verdict) == [Ruling.VETOED]
+    assert bool(torch.isfinite(action.command).all())
