@@ -24,7 +24,7 @@ EQUIVALENT = {
     ): "both come from one choice: one entry for each agent",
     (
         "agent/core/overseer.py",
-        "for ok, value, blamed in zip(sane.tolist(), worst.tolist(), which.tolist(), strict=True)",
+        "for ok, kept, blamed in zip(sane.tolist(), fine, which.tolist(), strict=True)",
         "True to False",
     ): "plans were checked to be one for each agent, values are checked by `Guardrails.evaluate`",
     ("agent/core/objective.py", "if rows >= b:", "GtE to Gt"): (

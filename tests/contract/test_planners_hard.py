@@ -319,7 +319,8 @@ def test_more_elites_than_samples_or_none_at_all_are_refused(name: str) -> None:
     if "elites" in fields:
         with pytest.raises(ValueError, match=rf"{name}: .*came 9 elites of 8 samples; lower"):
             planner(name, Slide(), samples=8, elites=9)
-    for key in {"samples", "iterations", "elites", "restarts"} & set(fields):
+    counts = {"samples", "iterations", "elites", "restarts"} & set(fields)
+    for key in counts - ({"iterations"} if name == "sparse_tree" else set()):  # its tree may do
         with pytest.raises(ValueError, match=key):
             planner(name, Slide(), **{key: 0})
 
