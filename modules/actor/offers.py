@@ -23,16 +23,15 @@ REMEMBERED = 0.75
 class Offer:
     """Macro-actions [P A] that the level below tried in imagination; the first is rest.
 
-    What it did in each is `done` [P n Ab].
-    Where it foresees them to end, `ends` [B P G] in the goal's quantity (None where that is not
-    read out), and whether its guardrails hold all the while, `kept` [B P], or where not even rest
-    would keep them, break less than that.
+    What it did in each is `done` [P n Ab]. Where it foresees them to end, `ends` [B P G] in the
+    goal's quantity (None where that is not read out). Whether its guardrails hold all the while,
+    or where not even rest would keep them, break no more than that, `allowed` [B P].
     """
 
     actions: Tensor
     done: Tensor
     ends: Tensor | None
-    kept: Tensor
+    allowed: Tensor
 
     def of(self, actions: Tensor) -> Tensor:
         """Return what is done below [B n Ab] in macro-actions [B A]; if not of these, in rest."""

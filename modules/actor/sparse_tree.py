@@ -156,7 +156,7 @@ class SparseTree(CEM):
         if self._offer is None:
             return None
         ends = self._offer.ends
-        return self._offer.kept[rows], None if ends is None else ends[rows]
+        return self._offer.allowed[rows], None if ends is None else ends[rows]
 
     def _grown(
         self,

@@ -75,7 +75,7 @@ def test_a_step_that_the_level_below_sees_end_elsewhere_is_left_out() -> None:
     assert float(step.norm()) > 0
 
 
-def test_an_offer_begins_with_rest_and_says_what_is_kept() -> None:
+def test_an_offer_begins_with_rest_and_says_what_is_allowed() -> None:
     _, place = grounded()
     shares = torch.tensor([0.0, 0.3, 0.9, 0.9])
     here = torch.tensor([[0.0, 0.0], [0.49, 0.0]])
@@ -89,9 +89,11 @@ def test_an_offer_begins_with_rest_and_says_what_is_kept() -> None:
     assert torch.equal(found.actions[0], torch.zeros(2))
     assert found.ends is not None and found.ends.shape == (2, 4, 2)
     assert torch.allclose(found.ends - here[:, None], found.actions.expand(2, -1, -1), atol=1e-6)
-    assert torch.equal(found.kept[:, 0], torch.ones(2, dtype=torch.bool))
+    assert torch.equal(found.allowed[:, 0], torch.ones(2, dtype=torch.bool))
     alone = of(slice(1, 2))
-    assert torch.equal(alone.kept, found.kept[1:]), "an agent's offer does not depend on others"
+    assert torch.equal(alone.allowed, found.allowed[1:]), (
+        "an agent's offer does not depend on others"
+    )
 
 
 def test_without_a_level_below_that_says_so_it_plans_as_ever() -> None:
