@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from agent.config.choose import Chosen, choose
+from agent.config.hidden import Hidden
 from agent.config.isolate import Isolated
 from agent.config.mind import MARGINS, Mind, Tensors, fill, margins_of
 from agent.config.resolve import parts as known_parts
@@ -42,7 +43,12 @@ class Blueprint:
     terms: tuple[Chosen, ...]
     guardrails: tuple[Chosen, ...]
     objectives: tuple[Chosen, ...]
-    latent_variable: Chosen | None = None
+    hidden: Hidden = Hidden()
+
+    @property
+    def latent_variable(self) -> Chosen | None:
+        """The latent variable of the lowest level, if it has one."""
+        return self.hidden.lowest
 
     def resolved(self) -> dict[str, Any]:
         """Return the config with every default written out: what a run's log carries."""
@@ -50,9 +56,7 @@ class Blueprint:
         if self.config.sleep is None:
             del whole["sleep"]
         whole |= {slot: chosen.resolved() for slot, chosen in self.singles.items()}
-        if self.latent_variable is not None:
-            named = {"latent_variable": self.latent_variable.resolved()}
-            whole["world_model"] = whole["world_model"] | named
+        whole["world_model"] = self.hidden.resolved(whole["world_model"])
         whole["terms"] = [c.resolved() for c in self.terms]
         whole["guardrails"] = [c.resolved() for c in self.guardrails]
         learner = whole["train"].get("learner", {})
@@ -91,9 +95,9 @@ class Blueprint:
         site = Site(
             sensors, actuators, kind.rate_hz, self.config.latent, goal, seed=self.config.seed
         )
-        hidden = () if self.latent_variable is None else (self.latent_variable.build(site),)
+        hidden = {"world_model": self.hidden.build(site)}
         learned = {
-            slot: self.singles[slot].build(site, *(hidden if slot == "world_model" else ()))
+            slot: self.singles[slot].build(site, *hidden.get(slot, ()))
             for slot in ("perception", "world_model", "readouts", "critic")
         }
         fill(learned, tensors)
@@ -202,8 +206,6 @@ def blueprint(config: AgentConfig) -> Blueprint:
     """Find every part a config names and check its settings. Raises InputError at a fault."""
     singles = {slot: choose(slot, slot, getattr(config, slot)) for slot in SINGLES}
     singles["world"] = singles["world"].embodied()
-    hidden = getattr(singles["world_model"].settings, "latent_variable", None)
-    where = "world_model.latent_variable"
     return Blueprint(
         config=config,
         singles=singles,
@@ -212,7 +214,7 @@ def blueprint(config: AgentConfig) -> Blueprint:
             choose("guardrail", f"guardrails.{i}", p) for i, p in enumerate(config.guardrails)
         ),
         objectives=_objectives(config.train.get("learner")),
-        latent_variable=None if hidden is None else choose("latent_variable", where, hidden),
+        hidden=Hidden.named(singles["world_model"].settings, "world_model"),
     )
 
 

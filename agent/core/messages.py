@@ -3,9 +3,9 @@
 Axes: `B` agents in lock-step, `K` candidate plans, `H` horizon in ticks, `A` action,
 `O` packed sensors, `Q` those of them that are no images, `S` sensors, `Z` latent, `G` goal,
 `T` cost terms, `R` guardrails, `U` sub-goals, `N` recollected states, `E` ensemble members,
-`M` draws of the world model's latent variable z, folded into `E` in a rollout. Energies are
-scalars; lower is better. What is not posted but answered, `Rollout` and `Bill`, is in
-`agent.core.imagined`.
+`M` draws of the world model's latent variable z, folded into `E` in a rollout, `F` futures that a
+level above foresees. Energies are scalars; lower is better. What is not posted but answered,
+`Rollout` and `Bill`, is in `agent.core.imagined`.
 
 Source: LeCun (2022), "A Path Towards Autonomous Machine Intelligence", sec. 3.
 """
@@ -121,7 +121,7 @@ class Directive:
     `latent` is the goal as a latent, if it was shown; `stage` how many places of a sequence are
     done; `past` what memory recollected; `subgoals` where a task of several stands: what terms may
     need to know besides the goal. `foreseen` is where, in the goal's quantity, the plan of the
-    level above predicts to be after each of `H` ticks.
+    level above predicts to be after each of `H` ticks, in each of `F` equally likely futures.
     It carries nothing about guardrails: the configurator has no handle on them.
     """
 
@@ -136,7 +136,7 @@ class Directive:
     stage: Tensor | None = maybe("B", dtype="int64")
     past: Recollection | None = None
     subgoals: Subgoals | None = None
-    foreseen: Tensor | None = maybe("B", "H", "G")
+    foreseen: Tensor | None = maybe("B", "F", "H", "G")
 
     def rows(self, which: Tensor | slice) -> Directive:
         """Return the directive of some agents only."""

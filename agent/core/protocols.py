@@ -72,6 +72,8 @@ class Abstracting(Protocol):
     horizon: int
     stride: int
     """Of the level below, the steps that one of its own takes."""
+    latent_variable: Any
+    """What one of its steps depends on and the present does not show; None: nothing."""
 
     def abstract(self, latents: Tensor) -> Tensor:
         """Return the level's codes [..., Z] of pooled latents [..., Zb] of the level below."""

@@ -7,6 +7,7 @@ from typing import Any
 from torch import nn
 
 from agent.config.choose import choose
+from agent.config.hidden import Hidden
 from agent.core.settings import Settings
 
 
@@ -22,10 +23,10 @@ class Turned:
 
     def __init__(self, config: Config, *rest: Any) -> None:
         """Build the honest part with whatever its slot is built with."""
-        hidden = config.of.get("latent_variable")
-        if hidden is not None and len(rest) == 1:
-            rest = (*rest, choose("latent_variable", "redteam", hidden).build(*rest))
-        self.honest = choose(self.slot, "redteam", config.of).build(*rest)
+        honest = choose(self.slot, "redteam", config.of)
+        if self.slot == "world_model" and len(rest) == 1:
+            rest = (*rest, *Hidden.named(honest.settings, "redteam").build(*rest))
+        self.honest = honest.build(*rest)
         self.site, self.ticks = rest[0], 0
 
     def __getattr__(self, name: str) -> Any:

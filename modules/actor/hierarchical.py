@@ -1,6 +1,6 @@
 """Planning at several time scales: what a level predicts is what the one below goes for.
 
-Source: LeCun (2022) sec. 4.7, fig. 16, hierarchical planning.
+Source: LeCun (2022) sec. 4.7, fig. 16, hierarchical planning, and 4.8, under uncertainty.
 """
 
 from __future__ import annotations
@@ -21,9 +21,10 @@ from agent.core.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """A plan of a level that is being followed: what it foresees of the goal's quantity [B H G].
+    """A plan of a level that is being followed: what it foresees of the goal's quantity [B F H G].
 
-    It was made `age` ticks ago.
+    F is how many futures it foresees, 1 where the level has no latent variable. It was made `age`
+    ticks ago.
     """
 
     plan: Plan
@@ -49,8 +50,10 @@ class Hierarchical(nn.Module):
 
     A level plans anew whenever one of its steps is over, from how the present looks from there.
     Where its plan foresees being nearest to what it goes for, the level below is given that itself,
-    and before it, step by step, the predicted states. A level above whose plan is refused still
-    says so in `Plan.above`: the gate looks at every level.
+    and before it, step by step, the predicted states. A level with a latent variable hands down all
+    the futures that it foresees, each with a nearest step of its own; one without, the mean of its
+    networks as the only one. A level above whose plan is refused still says so in `Plan.above`: the
+    gate looks at every level.
     """
 
     class Config(Settings):
@@ -120,7 +123,7 @@ class Hierarchical(nn.Module):
     def plan(self, latent: Tensor, directive: Directive) -> Plan:
         """Return plans from latents [B Z]; levels above plan anew when it is their time."""
         codes, above = [latent, *self._climb.see(latent)], None
-        wanted = directive.goal[:, None]
+        wanted = directive.goal[:, None, None]
         for index in reversed(range(len(self.site.above))):
             standing = self._stand(index, codes, directive, wanted, above)
             wanted, above = self._wanted(index, standing, wanted), standing.plan
@@ -149,9 +152,18 @@ class Hierarchical(nn.Module):
         made = replace(planner.plan(codes[index + 1], asked), above=above)
         if isinstance(planner, Grounded) and (done := planner.handed(made)) is not None:
             self.planners[index].suggest(done)
-        foreseen = place.read(made.latents)[self.site.goal.names[0]]
+        foreseen = self._foreseen(place, codes[index + 1], made, asked)
         self._standing[index] = standing = Standing(made, foreseen)
         return standing
+
+    def _foreseen(self, place: Above, code: Tensor, plan: Plan, asked: Directive) -> Tensor:
+        """Return where a plan from `code` [B Z] leads in the goal's quantity, [B F H G]."""
+        quantity = self.site.goal.names[0]
+        if place.level.latent_variable is None:
+            return place.read(plan.latents)[quantity][:, None]
+        assert place.site.objective is not None, "levels are judged before they are planned at"
+        rollout, _ = place.site.objective(code, plan.actions[:, None], asked)
+        return place.read(rollout.latents[:, :, 0])[quantity].movedim(0, 1)
 
     def _ground(
         self, index: int, planner: Grounded, codes: Sequence[Tensor], directive: Directive
@@ -159,8 +171,9 @@ class Hierarchical(nn.Module):
         """Let a level's planner ask the one below what it can do."""
         below, asked = self.site, directive
         if index:
-            below = self.site.above[index - 1].site
-            asked = self._asked(self.site.above[index - 1], directive, directive.goal[:, None])
+            place = self.site.above[index - 1]
+            below = place.site
+            asked = self._asked(place, directive, directive.goal[:, None, None])
         planner.ground(self.site.above[index], below, codes[index], asked)
 
     def _asked(self, place: Above, directive: Directive, wanted: Tensor) -> Directive:
@@ -179,19 +192,21 @@ class Hierarchical(nn.Module):
         )
 
     def _wanted(self, index: int, standing: Standing, goal: Tensor) -> Tensor:
-        """Return what the level below is to go for at each of its next steps, [B h G].
+        """Return what the level below is to go for at each of its next steps, [B F h G].
 
-        `goal` [B h' G] is what this level goes for. A step of the level below counts towards the
-        step of this one in which it ends.
+        `goal` [B F' h' G] is what this level goes for; the futures handed down are every pair of
+        one of those and one of its own. A step of the level below counts towards the step of this
+        one in which it ends.
         """
         place = self.site.above[index]
         below = self.site.above[index - 1].level.ticks if index else 1
-        steps = standing.foreseen.shape[1]
-        aims = goal[:, torch.arange(steps).clamp(max=goal.shape[1] - 1)]
-        gap = torch.linalg.vector_norm(standing.foreseen - aims, dim=-1)
-        near = gap <= gap.amin(dim=1, keepdim=True) + self.config.arrive
-        arrived = torch.arange(steps) >= near.int().argmax(dim=1, keepdim=True)
-        states = torch.where(arrived.unsqueeze(-1), aims, standing.foreseen)
+        steps = standing.foreseen.shape[2]
+        aims = goal[:, None, :, torch.arange(steps).clamp(max=goal.shape[2] - 1)]
+        own = standing.foreseen[:, :, None]
+        gap = torch.linalg.vector_norm(own - aims, dim=-1)
+        near = gap <= gap.amin(dim=-1, keepdim=True) + self.config.arrive
+        arrived = torch.arange(steps) >= near.int().argmax(dim=-1, keepdim=True)
+        states = torch.where(arrived.unsqueeze(-1), aims, own).flatten(1, 2)
         end = standing.age + below * torch.arange(1, steps * place.level.ticks // below + 1)
         step = ((end + place.level.ticks - 1) // place.level.ticks - 1).clamp(max=steps - 1)
-        return states[:, step]
+        return states[:, :, step]

@@ -7,6 +7,7 @@ the level below, so that they mean what is done and not what comes of it: Zhang 
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Literal
 
@@ -18,6 +19,7 @@ from agent.core.errors import nearest
 from agent.core.protocols import Site
 from agent.core.spec import Channel, Layout
 from modules.world_model.jepa import JEPA
+from modules.world_model.variable import LatentVariable
 
 REACH = 2.5
 """Macro-actions lie within so many of their deviations, which training holds near 1."""
@@ -30,7 +32,8 @@ class Level(JEPA):
     over so many of the last ticks (temporal pooling). Its actions are codes of what the level below
     does meanwhile; they are limited in number and blurred by `noise` while training, so that they
     carry what matters for the outcome.
-    A `JEPA` in every other respect: it imagines, forecasts, and knows how far networks disagree.
+    A `JEPA` in every other respect: it imagines, forecasts, and knows how far networks disagree;
+    with a latent variable of its own, its futures part where a step may end in several ways.
     """
 
     below_centre: Tensor
@@ -54,9 +57,16 @@ class Level(JEPA):
         noise: float = Field(default=0.1, ge=0)
         worst: dict[str, Literal["min", "max"]] = {}
 
-    def __init__(self, config: Config, below: Site, ticks: int) -> None:
+    def __init__(
+        self,
+        config: Config,
+        below: Site,
+        ticks: int,
+        hidden: Callable[[Site], LatentVariable] | None = None,
+    ) -> None:
         """Build an untrained level above one of the site `below`, whose steps take `ticks`.
 
+        `hidden` builds the latent variable that `config.latent_variable` names, for its own site.
         Raises ValueError unless a step takes a whole number of those below, two or more, and all
         sensors named in `worst` exist.
         """
@@ -84,7 +94,7 @@ class Level(JEPA):
             below=below.latent * (1 if config.pool == 1 else 2),
             rate_hz=below.rate_hz * ticks / config.ticks,
         )
-        super().__init__(config, own)
+        super().__init__(config, own, None if hidden is None else hidden(own))
         self.config, self.ticks, self.horizon = config, config.ticks, config.horizon
         self.stride = config.ticks // ticks
         low, high = below.actuators.bounds()

@@ -6,6 +6,7 @@ longer-term from more abstract ones.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import ClassVar
 
 from pydantic import Field
@@ -33,12 +34,19 @@ class HJEPA(JEPA):
     posts: ClassVar[type] = Forecast
 
     def __init__(
-        self, config: Config, site: Site, latent_variable: LatentVariable | None = None
+        self,
+        config: Config,
+        site: Site,
+        latent_variable: LatentVariable | None = None,
+        above: Sequence[Callable[[Site], LatentVariable] | None] = (),
     ) -> None:
-        """Build untrained levels. Raises ValueError if their time scales do not divide."""
+        """Build untrained levels. Raises ValueError if their time scales do not divide.
+
+        `above` builds the latent variables of levels that have one.
+        """
         super().__init__(config, site, latent_variable)
         made: list[Level] = []
-        for one in config.levels:
+        for one, hidden in zip(config.levels, above or (None,) * len(config.levels), strict=True):
             below, ticks = (made[-1].site, made[-1].ticks) if made else (site, 1)
-            made.append(Level(one, below, ticks))
+            made.append(Level(one, below, ticks, hidden))
         self.levels = nn.ModuleList(made)

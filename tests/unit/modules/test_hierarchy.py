@@ -115,12 +115,13 @@ def test_the_level_below_is_given_the_states_foreseen_and_in_the_end_the_goal(ta
     assert plan is not None
     foreseen = place.read(plan.latents)["fingertip"]
     nearest = int((foreseen - goal.goal[:, None]).norm(dim=-1).argmin())
-    wanted = actor._wanted(0, actor._standing[0], goal.goal[:, None])
-    assert wanted.shape == (1, HORIZON * TICKS, 2)
+    assert torch.equal(actor._standing[0].foreseen, foreseen[:, None])
+    wanted = actor._wanted(0, actor._standing[0], goal.goal[:, None, None])
+    assert wanted.shape == (1, 1, HORIZON * TICKS, 2)
     for tick in range(HORIZON * TICKS):
         step = tick // TICKS
         expected = goal.goal[0] if step >= nearest else foreseen[0, step]
-        assert torch.equal(wanted[0, tick], expected)
+        assert torch.equal(wanted[0, 0, tick], expected)
 
 
 def test_a_step_that_ends_near_the_goal_hands_on_the_goal(tall: Mind) -> None:
@@ -130,12 +131,12 @@ def test_a_step_that_ends_near_the_goal_hands_on_the_goal(tall: Mind) -> None:
     latent = torch.randn(1, tall.site.latent, generator=torch.Generator().manual_seed(3))
     actor.plan(latent, goal)
     ends = torch.tensor([[[0.5, 0.2], [0.3, 0.2], [0.21, 0.2]]])
-    standing = replace(actor._standing[0], foreseen=ends)
+    standing = replace(actor._standing[0], foreseen=ends[:, None])
     settings = actor.config
     try:
         for arrive, step in ((0.0, 2), (0.1, 1), (0.4, 0)):
             actor.config = settings.model_copy(update={"arrive": arrive})
-            wanted = actor._wanted(0, standing, goal.goal[:, None])[0, ::TICKS]
+            wanted = actor._wanted(0, standing, goal.goal[:, None, None])[0, 0, ::TICKS]
             assert torch.equal(wanted[:step], ends[0, :step])
             assert torch.equal(wanted[step:], goal.goal.expand(HORIZON - step, -1))
     finally:
@@ -152,6 +153,6 @@ def test_a_subgoal_is_held_against_its_own_time_and_the_end_counts_beyond(tall: 
     assert torch.allclose(plain[..., :-1], away[..., :-1])
     assert torch.allclose(plain[..., -1], 6.0 * away[..., -1])
     aims = torch.randn(2, 2, 2)
-    led = term.energy(seen, replace(goals, foreseen=aims))
+    led = term.energy(seen, replace(goals, foreseen=aims[:, None]))
     assert torch.allclose(led[..., 0], (there[..., 0, :] - aims[:, 0][:, None]).norm(dim=-1))
     assert torch.allclose(led[..., 3], (there[..., 3, :] - aims[:, 1][:, None]).norm(dim=-1))
