@@ -199,6 +199,11 @@ class Blueprint:
                 f"actor.isolate: expected a world model that does not change while it is lived"
                 f" with, came {self.singles['world_model'].use}; set actor.isolate=false"
             )
+        if getattr(chosen.kind, "climbs", False):
+            raise InputError(
+                f"actor.isolate: expected an actor of one level, as the gate follows no plan above"
+                f" into another process, came {chosen.use}; set actor.isolate=false"
+            )
         return Isolated(slot, chosen.kind, chosen.settings, self.config.model_dump(), tensors)
 
 

@@ -239,6 +239,16 @@ def test_an_actor_cannot_plan_apart_from_a_model_that_adapts() -> None:
         settled("actor.isolate=true", "world_model={use: adapting}").assemble()
 
 
+def test_an_actor_that_plans_at_levels_above_stays_where_the_gate_is() -> None:
+    wanted = [
+        "actor={use: hierarchical, isolate: true, planners: [{use: cem}, {use: cem}]}",
+        "world_model={use: hjepa, levels: [{ticks: 2}]}",
+        "cost.above=[pain]",
+    ]
+    with pytest.raises(InputError, match="expected an actor of one level, .* came hierarchical"):
+        settled(*wanted).assemble()
+
+
 def test_the_true_simulator_stays_where_it_is(tensors: dict[str, Tensor]) -> None:
     with pytest.raises(InputError, match="expected all modules in one process, came actor.isolate"):
         settled("actor.isolate=true").assemble(tensors, lambda model, _: model)
