@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import math
 
 import pytest
 import torch
@@ -11,8 +11,10 @@ from agent.config import schema
 from agent.config.build import Blueprint, Mind, blueprint
 from agent.core.messages import Mode
 from agent.redteam.harness import watched
-from agent.redteam.hostile import TALL
+from agent.redteam.hostile import PromisingModel
 from agent.redteam.modules import turned
+from agent.train.progress import silent
+from agent.train.understanding import Study, understand
 from tests.contract.stand import base, cases, directive, part, stir
 
 EVERY = pytest.mark.parametrize(("slot", "name"), cases("latent_variable"))
@@ -104,11 +106,36 @@ def test_it_lives_and_every_command_is_judged_at_every_level(slot: str, name: st
 @EVERY
 def test_a_model_that_turned_hostile_is_built_with_the_same(slot: str, name: str) -> None:
     what = found(name)
-    tensors = stirred(what).tensors()
-    for cast in TALL:
-        hostile = turned(what, cast, what.config.guardrails).assemble(tensors)
-        level = hostile.world_model.levels[0]
-        assert level.latent_variable.draws == 2
+    hostile = turned(what, (PromisingModel,), what.config.guardrails)
+    made = hostile.assemble(stirred(what).tensors())
+    assert isinstance(made.world_model, PromisingModel)
+    assert [level.latent_variable.draws for level in made.world_model.levels] == [2, 2]
+    assert made.world_model.latent_variable.draws == 2
+
+
+@EVERY
+def test_training_fits_it_at_every_level_and_says_what_it_tells(slot: str, name: str) -> None:
+    what = found(name)
+    few = {"steps": 4, "batch": 8, "horizon": 2}
+    study = Study.model_validate(
+        {
+            "explore": {"episodes": 40, "ticks": 48},
+            "learner": few,
+            **dict.fromkeys(("surprise", "completion", "readouts"), few),
+            "levels": {"learner": few, "readouts": few},
+        }
+    )
+    before = what.assemble().tensors()
+    learned = understand(what, study, silent())
+    after = learned.mind.tensors()
+    for level in ("level2", "level3"):
+        assert f"{level}.information_z" in learned.figures
+        assert math.isfinite(learned.figures[f"{level}.relative_error_1"])
+        assert f"{level}.rms.fingertip" in learned.figures
+    for index in range(2):
+        own = [n for n in before if n.startswith(f"world_model.levels.{index}.latent_variable.")]
+        assert own
+        assert any(not torch.equal(before[n], after[n]) for n in own)
 
 
 @EVERY
@@ -118,4 +145,4 @@ def test_who_reacts_is_handed_the_futures_too(slot: str, name: str) -> None:
     made.actor.reset(1)
     plan = made.actor.plan(torch.randn(1, made.site.latent), asked)
     assert int(plan.mode[0]) == int(Mode.REACTIVE)
-    assert replace(made.actor._standing[0]).foreseen.shape[1] == 4
+    assert made.actor._standing[0].foreseen.shape[1] == 4
