@@ -256,6 +256,7 @@ def directive(
             torch.ones(rows, 1, dtype=torch.int64),
             ("there",),
         ),
+        "foreseen": torch.randn(rows, 3, 2, site.goal.size, generator=generator),
     }
     return Directive(**(fields | more))
 

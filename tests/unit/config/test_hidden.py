@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +12,9 @@ from agent.config import schema
 from agent.config.build import Blueprint, blueprint
 from agent.core.errors import InputError
 from tests.contract.stand import base, part
+from tests.tiny import ROOT
+
+GUIDE = (ROOT / "docs" / "guides" / "hierarchy.md").read_text(encoding="utf-8")
 
 LEVELS = (
     {"ticks": 2, "latent": 6, "hidden": 8, "width": 16, "horizon": 3, "members": 2},
@@ -63,11 +68,6 @@ def test_a_checkpoint_keeps_them_and_a_config_writes_them_out() -> None:
     assert tall(None, None).resolved()["world_model"]["levels"][1]["latent_variable"] is None
 
 
-def test_what_an_agent_without_latent_variables_draws_is_as_it_was() -> None:
-    plain, other = tall(None).assemble().tensors(), tall({"use": "noised"}).assemble().tensors()
-    assert set(plain) < set(other)
-
-
 @pytest.mark.parametrize(
     ("part_", "said"),
     [
@@ -81,3 +81,12 @@ def test_what_an_agent_without_latent_variables_draws_is_as_it_was() -> None:
 def test_what_is_no_latent_variable_is_refused_by_name(part_: Any, said: str) -> None:
     with pytest.raises(InputError, match=said):
         tall(None, part_)
+
+
+def test_the_lines_of_the_guide_make_an_agent(tmp_path: Path) -> None:
+    (lines,) = re.findall(r"^## Under uncertainty\n.*?^```yaml\n(.*?)^```", GUIDE, re.M | re.S)
+    path = tmp_path / "uncertain.yaml"
+    path.write_text(f"extends: {ROOT / 'configs' / 'lab' / 'rooms-hierarchical.yaml'}\n{lines}")
+    made = blueprint(schema.load(path, [])).assemble()
+    (level,) = made.world_model.levels
+    assert (level.latent_variable.draws, level.members) == (4, 3 * 4)
