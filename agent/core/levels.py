@@ -32,7 +32,7 @@ class Climb:
         for index, above in enumerate(self._above):
             kept, before = code[:, None], self._kept[index]
             if before is not None and len(before) == len(code):
-                kept = torch.cat((before, kept), dim=1)[:, -above.level.ticks :]
+                kept = torch.cat((before, kept), dim=1)[:, -above.level.pool :]
             self._kept[index] = kept
             code = above.level.abstract(above.level.pooled(kept)[:, -1])
             codes.append(code)

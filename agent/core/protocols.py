@@ -74,6 +74,8 @@ class Abstracting(Protocol):
     """Of the level below, the steps that one of its own takes."""
     latent_variable: Any
     """What one of its steps depends on and the present does not show; None: nothing."""
+    pool: int
+    """The ticks whose latents `pooled` looks back on, this one's included."""
 
     def abstract(self, latents: Tensor) -> Tensor:
         """Return the level's codes [..., Z] of pooled latents [..., Zb] of the level below."""

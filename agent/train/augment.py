@@ -13,7 +13,7 @@ from torch import Tensor
 
 from agent.core.errors import InputError, nearest
 from agent.core.spec import Layout
-from agent.train.dataset import Dataset
+from modules.world_model.lessons import Experience
 
 
 class Shuffled:
@@ -23,7 +23,7 @@ class Shuffled:
     predicts it and nothing is predicted by it; a latent trained to be predictable drops it.
     """
 
-    def __init__(self, dataset: Dataset, sensors: Layout, names: Sequence[str]) -> None:
+    def __init__(self, dataset: Experience, sensors: Layout, names: Sequence[str]) -> None:
         """Shuffle the sensors in `names`. Raises InputError for one that does not exist."""
         for name in names:
             if name not in sensors.names:

@@ -27,12 +27,12 @@ class Viewpoint(nn.Module):
 
     def encode(self, values: Tensor) -> Tensor:
         """Return the level's latents [..., Z] of values [..., O + Zb]."""
-        code: Tensor = self._level.abstract(self.below(values))
+        code: Tensor = self._level.abstract(values[..., self._scalars :])
         return code
 
     def below(self, values: Tensor) -> Tensor:
-        """Return the latents below [..., Zb] of values [..., O + Zb]."""
-        return values[..., self._scalars :]
+        """Return the latents below [..., Zb] of values [..., O + Zb]; they do not learn from it."""
+        return values[..., self._scalars :].detach()
 
     def fit_normaliser(self, values: Tensor) -> None:
         """Nothing to fit: what it sees are latents."""
@@ -79,6 +79,28 @@ class Coarse:
         begun = start + self.ticks * torch.arange(length * self.stride)
         done = self.actions[episode, begun].view(count, length, self.stride, -1)
         return self.values[episode, tick], done if self.compress is None else self.compress(done)
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Windows of a level in ticks: of a `dataset`, all that its steps of so many ticks are made of.
+
+    The same as `Coarse` draws, so many steps long, and the ticks before as far as what the level
+    encodes looks back, `context`; before the first stands the first.
+    """
+
+    dataset: Dataset
+    step: int
+    context: int
+
+    def windows(self, count: int, length: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Draw sensors [count C+T+1 O], and the commands of all but the first C [count T A]."""
+        ticks = length * self.step
+        episode = torch.randint(len(self.dataset), (count, 1), generator=generator)
+        start = torch.randint(self.dataset.ticks - ticks + 1, (count, 1), generator=generator)
+        tick = (start + torch.arange(-self.context, ticks + 1)).clamp(min=0)
+        done = self.dataset.commands[episode, start + torch.arange(ticks)]
+        return self.dataset.at(episode, tick), done
 
 
 @torch.no_grad()

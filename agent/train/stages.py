@@ -119,6 +119,11 @@ def learn_world(
         ledger,
     )
     learner.to("cpu")
+    return judged(learner, held, horizon, ledger, stage)
+
+
+def judged(learner: Any, held: Any, horizon: int, ledger: Ledger, stage: str) -> Figures:
+    """Return a learner's held-out figures, over `horizon`; say so if its latents collapsed."""
     figures: Figures = learner.evaluate(held, horizon)
     if figures["collapsed"]:
         ledger.say(

@@ -6,7 +6,7 @@ watching; what is to be done in that world comes later.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,8 +19,7 @@ from agent.core.errors import InputError
 from agent.core.settings import Settings
 from agent.train import videos
 from agent.train.augment import Shuffled
-from agent.train.calibrate import Calibrate
-from agent.train.coarse import Viewpoint, ladder
+from agent.train.climbing import Climbing, climb, expect_climbable, join, read_levels
 from agent.train.dataset import Dataset
 from agent.train.explore import Explorer, explorer_batch
 from agent.train.fitting import (
@@ -58,26 +57,6 @@ class Watch(Settings):
             {"use": "vicreg", "weight": 1.0, "variance": 1.0, "covariance": 0.2},
         ],
     )
-
-
-class Climbing(Settings):
-    """How each level above the lowest is trained, one after the other, and its readouts.
-
-    Horizons are in steps of the level. `calibrate` is how its margins are measured.
-    """
-
-    learner: Learner.Config = Learner.Config(
-        steps=6000,
-        horizon=4,
-        objectives=[
-            {"use": "prediction", "weight": 1.0},
-            {"use": "vicreg", "weight": 1.0, "variance": 1.0, "covariance": 0.2},
-            {"use": "inverse", "weight": 1.0},
-            {"use": "macro", "weight": 1.0},
-        ],
-    )
-    readouts: Fit = Fit(horizon=8)
-    calibrate: Calibrate = Calibrate(rounds=3, episodes=64)
 
 
 class Study(Settings):
@@ -120,6 +99,7 @@ def understand(blueprint: Blueprint, study: Study, ledger: Ledger) -> Understand
     if study.rehearse is not None:
         objectives(study.rehearse.objectives, REHEARSED)  # refused now rather than after an hour
     mind = blueprint.assemble()
+    expect_climbable(mind, study.levels, study.learner.device)
     dataset = experience(blueprint, mind, study, ledger)
     if not study.dataset:
         told = curve(study.explore, dataset, blueprint.singles["world"].kind)
@@ -136,6 +116,11 @@ def understand(blueprint: Blueprint, study: Study, ledger: Ledger) -> Understand
     if study.rehearse is not None:
         figures |= rehearse(mind, study.rehearse, study, stored, ledger, seed)
     model.requires_grad_(False)
+    above, found = climb(mind, study.levels, stored, ledger, seed)
+    figures |= found
+    if study.levels.joint is not None:
+        every, horizon = [learner, *above], study.readouts.horizon
+        figures |= join(mind, every, study.levels.joint, dataset, seen, horizon, ledger)
     if isinstance(perception, Holding):
         known, held = map(seen, dataset.split())
         found = fit_surprise(perception, model, known, held, study.surprise, ledger, seed)
@@ -148,7 +133,7 @@ def understand(blueprint: Blueprint, study: Study, ledger: Ledger) -> Understand
     errors = fit_readouts(mind.readouts, eyes, model, dataset, study.readouts, ledger, seed)
     figures |= {f"rms.{name}": error for name, error in errors.items()}
     figures |= _probe_scores(mind, dataset)
-    figures |= climb(mind, study.levels, dataset, ledger, seed)
+    figures |= read_levels(mind, study.levels, dataset, ledger, seed)
     return Understanding(mind, dataset, figures)
 
 
@@ -212,40 +197,6 @@ def rehearse(
     perception: Any = recalling(mind.perception, mind.site.sensors)
     learner = Learner(config, perception, mind.world_model, parts, seed)
     return learn_world(learner, stored, study.readouts.horizon, ledger, stage="rehearse")
-
-
-def climb(mind: Mind, config: Climbing, dataset: Dataset, ledger: Ledger, seed: int) -> Figures:
-    """Learn every level above the lowest in place, each from latents of the one below.
-
-    Returns held-out figures by level: `level2.` is the nearest above.
-    """
-    eyes, figures = recalling(mind.perception, mind.site.sensors), Figures()
-    levels, where = [tier.level for tier in mind.tiers], "train.levels.learner.objectives"
-    for index, tier in enumerate(mind.tiers):
-        stage, level = f"level{index + 2}", tier.level
-        seen = ladder(levels[: index + 1], dataset, eyes, mind.site.sensors)
-        view = Viewpoint(level, mind.site.sensors.scalars.size)
-        parts = [c.build(level.site) for c in objectives(config.learner.objectives, where)]
-        level.requires_grad_(True)
-        learner = Learner(config.learner, view, level, parts, seed)
-        found = learn_world(learner, seen, config.learner.horizon, ledger, stage=stage)
-        level.requires_grad_(False)
-        seen = replace(seen, compress=level.compress)
-        tier.readouts.requires_grad_(True)
-        errors = fit_readouts(
-            tier.readouts,
-            view,
-            level,
-            seen,
-            config.readouts,
-            ledger,
-            seed,
-            f"level_readouts{index + 2}",
-        )
-        tier.readouts.requires_grad_(False)
-        figures |= {f"{stage}.{k}": v for k, v in found.items()}
-        figures |= {f"{stage}.rms.{k}": v for k, v in errors.items()}
-    return figures
 
 
 @torch.no_grad()

@@ -96,6 +96,7 @@ class Level(JEPA):
         )
         super().__init__(config, own, None if hidden is None else hidden(own))
         self.config, self.ticks, self.horizon = config, config.ticks, config.horizon
+        self.pool = config.pool
         self.stride = config.ticks // ticks
         low, high = below.actuators.bounds()
         self.register_buffer("below_centre", (low + high) / 2, persistent=False)
@@ -115,7 +116,7 @@ class Level(JEPA):
         They themselves; with a `pool`, beside them their means over as many of the last ticks,
         [..., T 2Zb]. Before the first stands the first.
         """
-        size = self.config.pool
+        size = self.pool
         if size == 1:
             return latents
         first = latents[..., :1, :].expand(*latents.shape[:-2], size - 1, -1)
@@ -146,7 +147,9 @@ class Level(JEPA):
         code = self.compression(scaled) - self.compression(scaled.new_zeros(scaled.shape[-1]))
         if seed is not None and self.config.noise:
             generator = torch.Generator().manual_seed(seed)
-            code = code + self.config.noise * torch.randn(code.shape, generator=generator)
+            code = code + self.config.noise * torch.randn(code.shape, generator=generator).to(
+                code.device
+            )
         bounded: Tensor = REACH * (code / REACH).tanh()
         return bounded
 

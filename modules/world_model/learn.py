@@ -10,7 +10,7 @@ import copy
 import functools
 import math
 from collections.abc import Sequence
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, Literal
 
 import torch
 from pydantic import Field
@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from agent.core.settings import Settings
 from modules.world_model.diagnosis import collapse, collapsed, criteria, deviations
 from modules.world_model.jepa import JEPA
+from modules.world_model.lessons import Above, Augmented, Augmenting, Compressing, Experience
 from modules.world_model.views import Objective, Views
 
 MIX = 1_000_003
@@ -36,58 +37,6 @@ RECIPE: list[dict[str, Any]] = [
     {"use": "inverse", "weight": 2.0},
 ]
 """The objectives of a config that lists none."""
-
-
-class Encoder(Protocol):
-    """What the learner needs of perception: a trainable `nn.Module` with `encode`."""
-
-    def encode(self, values: Tensor) -> Tensor:
-        """Return latents [..., Z] of packed sensors [..., O]; differentiable."""
-        ...
-
-
-@runtime_checkable
-class Augmenting(Protocol):
-    """An encoder that wants to see its sensors changed while it is trained."""
-
-    def augment(self, values: Tensor, seed: int) -> Tensor:
-        """Return sensors [..., O], changed as a function of `seed`."""
-        ...
-
-
-@runtime_checkable
-class Above(Protocol):
-    """An encoder of what a level below encoded."""
-
-    def below(self, values: Tensor) -> Tensor:
-        """Return the latents [..., Zb] that `values` hold, to be encoded."""
-        ...
-
-
-@runtime_checkable
-class Compressing(Protocol):
-    """A world model whose actions are codes of what is done, which it learns."""
-
-    def compress(self, actions: Tensor, seed: int | None = None) -> Tensor:
-        """Return actions [..., A] of what is done [..., n Ab]; blurred if there is a `seed`."""
-        ...
-
-
-class Experience(Protocol):
-    """Where minibatches come from."""
-
-    def windows(self, count: int, length: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Draw sensors [count length+1 O] and commands [count length A]."""
-        ...
-
-
-@runtime_checkable
-class Augmented(Protocol):
-    """Experience that shows every moment in two views; what differs should not be represented."""
-
-    def view(self, values: Tensor, generator: torch.Generator) -> Tensor:
-        """Return another view of sensors [n L+1 O]."""
-        ...
 
 
 class Learner(nn.Module):
@@ -142,19 +91,41 @@ class Learner(nn.Module):
 
     def step(self, index: int, experience: Experience) -> dict[str, float]:
         """Take gradient step `index` and return the criteria and collapse figures of its batch."""
+        config = self.config
+        for group in self.optimiser.param_groups:
+            group["lr"] = config.rate * schedule(index, config.steps)
+        loss, figures = self.loss(index, *self.minibatch(index, experience))
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(self.parameters(), config.clip)
+        self.optimiser.step()
+        self.follow()
+        return figures
+
+    def minibatch(self, index: int, experience: Experience) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Return what step `index` learns from: sensors, commands, and a second view if there is.
+
+        A window for every member and every one of `batch`.
+        """
         config, seed = self.config, self.seed * MIX + index
         generator = torch.Generator().manual_seed(seed)
         count = self.model.ensemble * config.batch
         values, commands = experience.windows(count, config.horizon, generator)
-        for group in self.optimiser.param_groups:
-            group["lr"] = config.rate * schedule(index, config.steps)
         other = experience.view(values, generator) if isinstance(experience, Augmented) else None
         if isinstance(self.perception, Augmenting):
             values = self.perception.augment(values, seed)
-        values, commands = values.to(config.device), commands.to(config.device)
         other = None if other is None else other.to(config.device)
-        share = min(1.0, index / (WARM_PRICE * config.steps))
-        views, nats = self._views(values, commands, seed, share, other)
+        return values.to(config.device), commands.to(config.device), other
+
+    def loss(
+        self, index: int, values: Tensor, commands: Tensor, other: Tensor | None = None
+    ) -> tuple[Tensor, dict[str, float]]:
+        """Return the weighted sum of the objectives at step `index`, with gradients, and figures.
+
+        Of a minibatch as `minibatch` returns it. Steps may go on beyond those of the config.
+        """
+        share = min(1.0, index / (WARM_PRICE * self.config.steps))
+        views, nats = self._views(values, commands, self.seed * MIX + index, share, other)
         loss, figures = torch.zeros(()), dict[str, float]()
         for objective in self._objectives:
             penalty, found = objective(views)
@@ -163,17 +134,20 @@ class Learner(nn.Module):
         if self.model.latent_variable is not None:
             loss = loss + self.model.latent_variable.penalty(nats)
             figures["information_z"] = float(nats.detach().mean())
-        self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(self.parameters(), config.clip)
-        self.optimiser.step()
-        self._follow()
         figures["loss"] = float(loss.detach())
         if index % COLLAPSE_EVERY == 0 and math.isfinite(figures["loss"]):
             latents = views.latents.detach()
             figures |= collapse(latents[:, 0]) | deviations(latents[:, 0])
             figures |= criteria(latents, views.predicted, float(nats.detach().mean()))
-        return figures
+        return loss, figures
+
+    @torch.no_grad()
+    def follow(self) -> None:
+        """Let the slow copy keep `decay` of its weights and take the rest from perception."""
+        if self.slow is None:
+            return
+        for slow, fast in zip(self.slow.parameters(), self.perception.parameters(), strict=True):
+            slow.lerp_(fast, 1.0 - self.config.decay)
 
     @torch.no_grad()
     def evaluate(self, experience: Experience, horizon: int, count: int = 512) -> dict[str, float]:
@@ -268,14 +242,6 @@ class Learner(nn.Module):
         energy = functools.partial(_energy, self.model, known)
         moves = self.model.scaled(commands)
         return float(variable.infer(known[0], moves, known[2], energy)[1].mean())
-
-    @torch.no_grad()
-    def _follow(self) -> None:
-        """Let the slow copy keep `decay` of its weights and take the rest from perception."""
-        if self.slow is None:
-            return
-        for slow, fast in zip(self.slow.parameters(), self.perception.parameters(), strict=True):
-            slow.lerp_(fast, 1.0 - self.config.decay)
 
 
 def _energy(model: JEPA, known: tuple[Tensor, Tensor, Tensor], z: Tensor) -> Tensor:

@@ -24,7 +24,7 @@ LEAPS = Layout((Channel("leap", 2, "m", (-3.0, -3.0), (3.0, 3.0)),))
 class Twice:
     """A level whose steps take two ticks, and which sees the world as the level below does."""
 
-    ticks, horizon = 2, 3
+    ticks, horizon, pool = 2, 3, 2
 
     def abstract(self, latents: Tensor) -> Tensor:
         """Return the same."""

@@ -101,7 +101,7 @@ def test_a_filter_learns_to_complete_and_state_has_no_such_stage(trained: Traine
     ledger, kept = shelf(every_s=60.0)
     found = train(filtering, ledger)
     assert {"completion.error_0", "completion.error_16"} <= set(found.figures)
-    above = {"level", "level_readouts", "calibrate_levels", "explore_round"}
+    above = {"level", "joint", "level_readouts", "calibrate_levels", "explore_round"}
     assert kept.keys() == STAGES.keys() - {"surprise", "watch", "rehearse"} - above
     assert set(found.tensors) == set(filtering.assemble().tensors())
     taught = kept["completion"][0]
@@ -121,6 +121,8 @@ def hashes(*changes: str) -> dict[str, str]:
         ("train.learner.rate=0.001", "world_model"),
         ("train.learner.objectives=[{use: prediction}, {use: sigreg}]", "world_model"),
         ("train.rehearse={steps: 9}", "rehearse"),
+        ("train.levels.learner.rate=0.001", "level"),
+        ("train.levels.joint={steps: 9}", "joint"),
         ("train.readouts.steps=51", "readouts"),
         ("train.distil.steps=21", "lessons"),
         ("train.calibrate.episodes=9", "calibrate"),

@@ -1,0 +1,379 @@
+"""Levels above the lowest: trained one after the other, and together; three of them at once."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+
+from agent.config import schema
+from agent.config.build import Blueprint, Mind, blueprint
+from agent.core.errors import InputError
+from agent.core.levels import Climb, plans
+from agent.core.loop import live
+from agent.core.messages import Plan, Verdict
+from agent.evaluate.episodes import trials_of
+from agent.train.asking import directives
+from agent.train.augment import Shuffled
+from agent.train.climbing import climb, join
+from agent.train.coarse import Coarse, Span, Viewpoint, ladder
+from agent.train.course import Trained, course_of, train
+from agent.train.dataset import Dataset
+from agent.train.explore import Explorer, explorer_batch
+from agent.train.progress import silent
+from agent.train.understanding import understand
+from modules.world_model.joint import Joint, context
+from modules.world_model.learn import Learner
+from modules.world_model.objectives.prediction import Prediction
+from tests.shelf import Power, shelf
+from tests.tiny import REACH, TINY
+
+LEVELS = (
+    "[{ticks: 4, pool: 4, latent: 8, hidden: 16, width: 16, horizon: 4, macro: 2},"
+    " {ticks: 8, pool: 10, latent: 8, hidden: 16, width: 16, horizon: 3, macro: 2}]"
+)
+"""Of the two above; the higher pools more than a step of its own."""
+
+TALL = [
+    *TINY,
+    "latent=12",
+    "train.learner.batch=16",
+    f"world_model={{use: hjepa, width: 16, members: 2, levels: {LEVELS}}}",
+    "cost={use: composite, above: [subgoal]}",
+    "terms=[{use: subgoal}, {use: effort, weight: 0.02}]",
+    "guardrails=[{use: at_least, name: keep_clear, quantity: proximity, limit: -0.5}]",
+    "actor={use: hierarchical, planners: [{use: cem, samples: 8, iterations: 1, elites: 2},"
+    " {use: sparse_tree, grounded: true, branches: 6, iterations: 0},"
+    " {use: sparse_tree, grounded: true, branches: 6, iterations: 0}]}",
+    "gate.deadline_ms=10000",
+    "train.levels={learner: {steps: 30, horizon: 3, batch: 16}, readouts: {steps: 30, horizon: 3},"
+    " calibrate: {rounds: 2, episodes: 8, segments: 2}}",
+]
+"""Three levels above one another, the two higher ones grounded in those below."""
+
+JOINT = "train.levels.joint={steps: 12, rate: 0.001}"
+
+
+@pytest.fixture(scope="module")
+def plain() -> Blueprint:
+    return blueprint(schema.load(REACH, TALL))
+
+
+@pytest.fixture(scope="module")
+def both() -> Blueprint:
+    return blueprint(schema.load(REACH, [*TALL, JOINT]))
+
+
+@pytest.fixture(scope="module")
+def apart(plain: Blueprint) -> Trained:
+    return train(plain, silent())
+
+
+@pytest.fixture(scope="module")
+def together(both: Blueprint) -> Trained:
+    return train(both, silent())
+
+
+@pytest.fixture(scope="module")
+def seen(plain: Blueprint) -> Dataset:
+    config = course_of(plain).explore
+    world = plain.world(explorer_batch(config))
+    try:
+        return Explorer(config, world, 1).collect(lambda *_: None)
+    finally:
+        world.close()
+
+
+def learners(mind: Mind, length: int = 2) -> list[Learner]:
+    """Return a learner for every level."""
+    for part in (mind.perception, mind.world_model):
+        part.requires_grad_(True)
+    config = Learner.Config(steps=5, batch=4, horizon=length, objectives=[{"use": "prediction"}])
+    found = [Learner(config, mind.perception, mind.world_model, _predicting(mind.site))]
+    for tier in mind.tiers:
+        view = Viewpoint(tier.level, mind.site.sensors.size)
+        found.append(Learner(config, view, tier.level, _predicting(tier.level.site)))
+    return found
+
+
+def _predicting(site: Any) -> list[Any]:
+    return [Prediction(Prediction.Config(), site)]
+
+
+def spans(mind: Mind, dataset: Dataset) -> list[Span]:
+    levels = [tier.level for tier in mind.tiers]
+    return [Span(dataset, one.ticks, context(levels[: i + 1])) for i, one in enumerate(levels)]
+
+
+@pytest.mark.parametrize("level", [1, 2])
+def test_what_is_encoded_with_gradient_is_what_levels_see_one_after_the_other(
+    level: int, plain: Blueprint, apart: Trained, seen: Dataset
+) -> None:
+    mind = plain.assemble(apart.tensors)
+    levels = [tier.level for tier in mind.tiers][:level]
+    steps, rows = 3, 400
+    joint = Joint(Joint.Config(), *_split(learners(mind, steps)))
+    draws = torch.Generator().manual_seed(4)
+    values, commands = spans(mind, seen)[level - 1].windows(rows, steps, draws)
+    found = joint.lifted(level, values, commands)
+    coarse: Coarse = ladder(levels, seen, mind.perception, mind.site.sensors)
+    expected = coarse.windows(rows, steps, torch.Generator().manual_seed(4))
+    for one, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(one.detach(), other, atol=1e-5, rtol=1e-5)
+
+
+def _split(parts: list[Learner]) -> tuple[Learner, list[Learner]]:
+    return parts[0], parts[1:]
+
+
+def test_what_is_encoded_while_living_is_what_was_trained_on(
+    plain: Blueprint, apart: Trained, seen: Dataset
+) -> None:
+    mind = plain.assemble(apart.tensors)
+    latents = mind.perception.encode(seen.values[:3, :20])
+    climbing = Climb(mind.site.above)
+    lived = [climbing.see(latents[:, tick]) for tick in range(20)]
+    for index, tier in enumerate(mind.tiers):
+        latents = tier.level.abstract(tier.level.pooled(latents))
+        told = torch.stack([codes[index] for codes in lived], dim=1)
+        torch.testing.assert_close(told, latents, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("level", [1, 2])
+def test_what_a_level_misses_is_felt_by_all_below(
+    level: int, plain: Blueprint, seen: Dataset
+) -> None:
+    mind = plain.assemble()
+    joint = Joint(Joint.Config(), *_split(learners(mind)))
+    learner = joint.above[level - 1]
+    values, commands, _ = learner.minibatch(0, spans(mind, seen)[level - 1])
+    learner.loss(0, *joint.lifted(level, values, commands))[0].backward()
+
+    def felt(part: Any) -> bool:
+        return any(p.grad is not None and bool(p.grad.any()) for p in part.parameters())
+
+    assert felt(mind.perception)
+    assert felt(mind.tiers[0].level.abstraction)
+    assert felt(mind.tiers[0].level.compression)
+    assert felt(mind.tiers[1].level) == (level == 2)
+    assert not felt(mind.world_model.first), "latents are encoded, not predicted below"
+
+
+def test_a_weight_counts_every_level_above(plain: Blueprint, seen: Dataset) -> None:
+    found = []
+    for weight in (1.0, 3.0):
+        mind = plain.assemble()
+        joint = Joint(Joint.Config(weight=weight), *_split(learners(mind)))
+        found.append(joint.step(0, [seen, *spans(mind, seen)]))
+    one, three = found
+    above = one["level2.loss"] + one["level3.loss"]
+    lowest = one["loss"] - above
+    assert lowest == pytest.approx(three["prediction"], rel=1e-4)
+    assert three["loss"] == pytest.approx(lowest + 3 * above, rel=1e-4)
+    assert three["level3.prediction"] == pytest.approx(one["level3.prediction"])
+
+
+def test_slow_targets_follow_at_every_level(plain: Blueprint, seen: Dataset) -> None:
+    mind = plain.assemble()
+    parts = learners(mind)
+    slow = [
+        Learner(
+            one.config.model_copy(update={"target": "ema", "decay": 0.5}),
+            one.perception,
+            one.model,
+            _predicting(one.model.site),
+        )
+        for one in parts
+    ]
+    before = [copy.deepcopy(one.slow) for one in slow]
+    Joint(Joint.Config(rate=0.01), *_split(slow)).step(0, [seen, *spans(mind, seen)])
+    for one, kept in zip(slow, before, strict=True):
+        assert one.slow is not None and kept is not None
+        parts_of = (kept, one.perception, one.slow)
+        weights = [[p.detach() for p in part.parameters()] for part in parts_of]
+        assert any(not torch.equal(old, new) for old, new in zip(*weights[:2], strict=True))
+        for old, fast, now in zip(*weights, strict=True):
+            torch.testing.assert_close(now, (old + fast) / 2)
+
+
+def test_three_levels_trained_apart_and_together_are_complete_and_differ(
+    plain: Blueprint, apart: Trained, together: Trained
+) -> None:
+    assert set(apart.tensors) == set(together.tensors) == set(plain.assemble().tensors())
+    for prefix in ("perception", "world_model.first", "world_model.levels.0.abstraction",
+                   "world_model.levels.1.compression", "levels.0.readouts", "levels.1.readouts",
+                   "levels.1.margins"):  # fmt: skip
+        names = [name for name in apart.tensors if name.startswith(prefix)]
+        assert names, prefix
+        assert any(not torch.equal(apart.tensors[n], together.tensors[n]) for n in names), prefix
+    for name in ("level2.relative_error_3", "level3.relative_error_3", "level2.rms.fingertip",
+                 "level3.rms.fingertip", "level3.coverage", "relative_error_24"):  # fmt: skip
+        assert apart.figures[name] != together.figures[name]
+    assert apart.figures.keys() == together.figures.keys()
+
+
+def test_figures_are_those_of_the_latents_that_are_kept(both: Blueprint, together: Trained) -> None:
+    mind = both.assemble(together.tensors)
+    course, held = course_of(both), together.dataset.split()[1]
+    parts = learners(mind, 3)
+    found = parts[0].evaluate(held, course.readouts.horizon)
+    assert found["relative_error_24"] == pytest.approx(
+        together.figures["relative_error_24"], rel=1e-4
+    )
+    for index, learner in enumerate(parts[1:]):
+        levels = [tier.level for tier in mind.tiers[: index + 1]]
+        coarse = ladder(levels, together.dataset, mind.perception, mind.site.sensors)
+        told = learner.evaluate(coarse.split()[1], 3)
+        for name in ("relative_error_1", "relative_error_3", "effective_rank"):
+            kept = together.figures[f"level{index + 2}.{name}"]
+            assert told[name] == pytest.approx(kept, rel=1e-3)
+
+
+class Dropping:
+    """An actor that leaves out the plan of the highest level."""
+
+    def __init__(self, real: Any) -> None:
+        self._real = real
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real, name)
+
+    def tick(self, inbox: Any) -> Plan:
+        made: Plan = self._real.tick(inbox)
+        assert made.above is not None
+        return replace(made, above=replace(made.above, above=None))
+
+
+@pytest.mark.parametrize("name", ["apart", "together"])
+def test_three_levels_live_and_are_judged_at_every_level(
+    name: str, request: pytest.FixtureRequest, plain: Blueprint
+) -> None:
+    trained: Trained = request.getfixturevalue(name)
+    mind, seeds = plain.assemble(trained.tensors), [3, 4]
+    assert [len(tier.guardrails.margins(1)) for tier in mind.tiers] == [1, 1]
+    for drop in (False, True):
+        world = plain.world(len(seeds))
+        try:
+            agent = mind.agent(world)
+            if drop:
+                agent.modules["actor"] = Dropping(agent.modules["actor"])
+            tasks = trials_of(world).tasks(seeds)
+            lived = list(live(agent, world, seeds, tasks, 10))
+        finally:
+            world.close()
+        assert not [tick.faults for tick in lived if tick.faults]
+        said = [reason for tick in lived for reason in tick.messages[Verdict].reasons]
+        assert any("level 3 has no plan" in reason for reason in said) == drop
+        if not drop:
+            every = [list(plans(tick.messages[Plan])) for tick in lived]
+            assert [len(made) for made in every] == [3] * 10
+            upper = [made[2] for made in every]
+            assert all(plan is upper[0] for plan in upper[:8])
+            assert upper[8] is not upper[0]
+            assert upper[0].latents.shape[1:] == (3, 8)
+
+
+def test_every_level_begins_with_what_the_one_below_tried(plain: Blueprint, apart: Trained) -> None:
+    mind, asked = plain.assemble(apart.tensors), []
+    low, middle, high = mind.actor.planners
+    high.ground = _heard(high.ground, asked)
+    middle.suggest = _heard(middle.suggest, asked)
+    goals = torch.tensor([[0.2, 0.2], [-0.1, 0.3]])
+    latent = mind.perception.encode(apart.dataset.values[:2, 0])
+    mind.actor.reset(2)
+    lowest, first, second = plans(mind.actor.plan(latent, directives(mind)(goals)))
+    (place, below, codes, _), (done,) = asked
+    assert place is mind.site.above[1]
+    assert below is mind.site.above[0].site
+    assert torch.equal(codes, Climb(mind.site.above).see(latent)[0])
+    assert done.shape == (2, 2, 2), "rows, steps of the middle level, its macro-actions"
+    assert torch.equal(place.level.compress(done), second.actions[:, 0])
+    for planner, plan in ((middle, first), (high, second)):
+        among = (plan.actions[:, :1] == planner._offer.actions).all(dim=-1).any(dim=1)
+        assert bool(among.all())
+    assert lowest.actions.shape[-1] == 2
+    assert low is mind.actor.lowest
+
+
+def _heard(real: Any, asked: list[Any]) -> Any:
+    def call(*given: Any) -> Any:
+        asked.append(given)
+        return real(*given)
+
+    return call
+
+
+def test_training_together_goes_on_where_it_was_interrupted(
+    both: Blueprint, together: Trained
+) -> None:
+    ledger, kept = shelf()
+    course, cut = course_of(both), 0
+
+    def save(name: str, tensors: Any, figures: Any) -> None:
+        nonlocal cut
+        ledger.save(name, tensors, figures)
+        if name == "joint" and figures["done"] == 5 and not cut:
+            cut += 1
+            raise Power
+
+    failing = replace(ledger, save=save)
+    with pytest.raises(Power):
+        understand(both, course, failing)
+    assert kept["joint"][1]["done"] == 5
+    assert "readouts" not in kept, "what is read out is read out of the final latents"
+    found = understand(both, course, failing)
+    tensors = found.mind.tensors()
+    for name, value in together.tensors.items():
+        if name.startswith(("perception", "world_model", "readouts", "levels.")) and (
+            name in tensors and "margins" not in name
+        ):
+            assert torch.equal(tensors[name], value), name
+
+
+def test_sensors_that_are_shuffled_are_shuffled_for_every_level(
+    plain: Blueprint, seen: Dataset
+) -> None:
+    mind, drawn = plain.assemble(), []
+
+    def view(part: Any) -> Any:
+        made = Shuffled(part, mind.site.sensors, ["impact"])
+        drawn.append(part)
+        return made
+
+    course = course_of(plain)
+    above, _ = climb(mind, course.levels, seen, silent(), 0)
+    every = [learners(mind)[0], *above]
+    join(mind, every, Joint.Config(steps=1), seen, view, 6, silent())
+    assert [type(part) for part in drawn] == [Dataset, Span, Span, Dataset]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (["world_model={use: jepa}", "actor={use: cem}"], "joint: .*levels above, came jepa"),
+        (["train.explore.ticks=20"], "train.explore.ticks: expected 24 or more"),
+        (["train.levels.learner.objectives=[{use: vicreg}]"], "train.levels.learner.objectives"),
+        (["train.levels.joint.steps=0"], "levels.joint.steps'"),
+        (["train.levels.joint.rate=0"], "levels.joint.rate'"),
+        (["train.levels.joint.weight=-1"], "levels.joint.weight'"),
+        (["train.levels.joint.batch=3"], "levels.joint.batch'"),
+        (["train.levels.learner.device=cuda"], "device: expected that of train.learner, cpu"),
+    ],
+)
+def test_what_cannot_be_trained_together_is_refused_before_exploring(
+    change: list[str], said: str
+) -> None:
+    ledger, kept = shelf()
+    with pytest.raises(InputError, match=said):
+        train(blueprint(schema.load(REACH, [*TALL, JOINT, *change])), ledger)
+    assert not kept
+
+
+def test_images_are_not_encoded_at_every_tick_of_a_level() -> None:
+    tall = ["world_model={use: hjepa, levels: [{ticks: 4}]}", "cost.above=[effort]"]
+    seeing = blueprint(schema.load(REACH.with_name("reach-pixels.yaml"), [*tall, JOINT]))
+    with pytest.raises(InputError, match="joint: expected sensors without images, .*came 'camera'"):
+        train(seeing, silent())
