@@ -72,6 +72,9 @@ bench: $(READY)  ## measure what docs/results/ holds (hours; every line stands a
 	$(BIN)/python run_agent.py bench modes configs/lab/adaptive.yaml --checkpoint checkpoints/reach-seed0.safetensors \
 	  --json docs/results/modes-reach.json
 	$(BIN)/python run_agent.py bench hierarchy configs/lab/rooms-hierarchical.yaml configs/rooms.yaml --episodes 40 --json docs/results/hierarchy-rooms.json
+	$(BIN)/python run_agent.py bench joint configs/lab/rooms-hierarchical.yaml world_model.levels.0.horizon=8 train.explore.episodes=320 \
+	  train.learner.steps=900 train.learner.batch=64 train.levels.learner.steps=900 train.levels.learner.batch=64 \
+	  train.levels.joint.steps=500 train.readouts.steps=300 train.levels.readouts.steps=300 --json docs/results/joint-rooms.json
 	$(BIN)/python run_agent.py bench tick --json docs/results/bench-tick.json
 	$(BIN)/python run_agent.py bench world --json docs/results/bench-world.json
 	$(BIN)/python run_agent.py bench memory configs/reach.yaml --json docs/results/memory.json --out docs/results/memory.svg
