@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, Field, ValidationError
 
@@ -190,10 +190,11 @@ def _explain(kind: type[BaseModel], fault: ValidationError) -> str:
 def _fields_at(kind: type[BaseModel], keys: list[str]) -> list[str]:
     for key in keys:
         field = kind.model_fields.get(key)
-        inner = field.annotation if field else None
-        if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
+        said = (field.annotation, *get_args(field.annotation)) if field else ()
+        inner = [one for one in said if isinstance(one, type) and issubclass(one, BaseModel)]
+        if not inner:
             break
-        kind = inner
+        kind = inner[0]
     return list(kind.model_fields)
 
 

@@ -359,7 +359,8 @@ def test_sensors_that_are_shuffled_are_shuffled_for_every_level(
         (["train.levels.joint.steps=0"], "levels.joint.steps'"),
         (["train.levels.joint.rate=0"], "levels.joint.rate'"),
         (["train.levels.joint.weight=-1"], "levels.joint.weight'"),
-        (["train.levels.joint.batch=3"], "levels.joint.batch'"),
+        (["train.levels.joint.batch=3"], "levels.joint.batch'; known: rate, steps, weight"),
+        (["world_model.levels.1.pooled=2"], "'levels.1.pooled'; did you mean 'pool'"),
         (["train.levels.learner.device=cuda"], "device: expected that of train.learner, cpu"),
     ],
 )
