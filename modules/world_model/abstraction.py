@@ -147,9 +147,8 @@ class Level(JEPA):
         code = self.compression(scaled) - self.compression(scaled.new_zeros(scaled.shape[-1]))
         if seed is not None and self.config.noise:
             generator = torch.Generator().manual_seed(seed)
-            code = code + self.config.noise * torch.randn(code.shape, generator=generator).to(
-                code.device
-            )
+            blur = torch.randn(code.shape, generator=generator).to(code.device)
+            code = code + self.config.noise * blur
         bounded: Tensor = REACH * (code / REACH).tanh()
         return bounded
 

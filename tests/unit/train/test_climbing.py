@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 
 from agent.config import schema
 from agent.config.build import Blueprint, Mind, blueprint
@@ -197,6 +198,22 @@ def test_slow_targets_follow_at_every_level(plain: Blueprint, seen: Dataset) -> 
         assert any(not torch.equal(old, new) for old, new in zip(*weights[:2], strict=True))
         for old, fast, now in zip(*weights, strict=True):
             torch.testing.assert_close(now, (old + fast) / 2)
+
+
+def test_a_step_of_all_levels_mixes_no_devices(
+    plain: Blueprint, seen: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The device `meta` refuses to compute with the processor's tensors, as a GPU does."""
+    mind = plain.assemble()
+    parts = [
+        Learner(one.config.model_copy(update={"device": "meta"}), one.perception, one.model,
+                _predicting(one.model.site))
+        for one in learners(mind)
+    ]  # fmt: skip
+    joint = Joint(Joint.Config(), *_split(parts)).to("meta")
+    monkeypatch.setattr(Tensor, "__float__", lambda _: 1.0)
+    monkeypatch.setattr(joint.optimiser, "step", lambda: None)
+    assert joint.step(1, [seen, *spans(mind, seen)])["level3.loss"] == 1.0
 
 
 def test_three_levels_trained_apart_and_together_are_complete_and_differ(
