@@ -30,11 +30,13 @@ class StatePerception(nn.Module):
     class Config(Settings):
         """`width` of the two hidden layers; sensors named in `compressed` pass a log first.
 
-        Compression, sign(x) log(1 + |x|), tames spiky quantities such as contact forces.
+        Compression, sign(x) log(1 + |x|), tames spiky quantities such as contact forces. Sensors
+        named in `angles` are in rad, and seen as sine and cosine: a whole turn changes nothing.
         """
 
         width: int = Field(default=128, ge=1)
         compressed: tuple[str, ...] = ()
+        angles: tuple[str, ...] = ()
 
     reads: ClassVar[tuple[type, ...]] = (Observation, Directive)
     recalls: ClassVar[tuple[type, ...]] = (Forecast,)
@@ -46,10 +48,18 @@ class StatePerception(nn.Module):
     sensor: Tensor
 
     def __init__(self, config: Config, site: Site) -> None:
-        """Build an untrained encoder. Raises KeyError if a compressed sensor does not exist."""
+        """Build an untrained encoder. Raises KeyError if a sensor named does not exist."""
         super().__init__()
         self.site = site
-        size = site.sensors.size
+        channels = site.sensors.channels
+        sensor = torch.arange(len(channels)).repeat_interleave(
+            torch.tensor([c.size for c in channels])
+        )
+        scalars = torch.arange(site.sensors.size)
+        turning = torch.cat([scalars[:0], *(scalars[site.sensors[n]] for n in config.angles)])
+        self._turning = turning if len(turning) else None
+        sensor = torch.cat((sensor, sensor[turning]))  # cosines come last
+        size = len(sensor)
         self.encoder = nn.Sequential(
             nn.Linear(size, config.width),
             nn.SiLU(),
@@ -61,9 +71,7 @@ class StatePerception(nn.Module):
         log = torch.zeros(size, dtype=torch.bool)
         for name in config.compressed:
             log[site.sensors[name]] = True
-        counts = torch.tensor([c.size for c in site.sensors.channels])
-        sensor = torch.arange(len(counts)).repeat_interleave(counts)
-        taught = torch.tensor([c.taught for c in site.sensors.channels])[sensor]
+        taught = torch.tensor([c.taught for c in channels])[sensor]
         self._taught = taught.nonzero().squeeze(1) if bool(taught.any()) else None
         self.register_buffer("mean", torch.zeros(size))
         self.register_buffer("scale", torch.ones(size))
@@ -80,7 +88,7 @@ class StatePerception(nn.Module):
 
     def fit_normaliser(self, values: Tensor) -> None:
         """Take mean and deviation of sensor values [..., O]; constant sensors keep scale 1."""
-        flat = self._compress(values).reshape(-1, values.shape[-1])
+        flat = self._shown(values).flatten(0, -2)
         deviation = flat.std(dim=0)
         self.mean.copy_(flat.mean(dim=0))
         self.scale.copy_(torch.where(deviation > EPSILON, deviation, torch.ones_like(deviation)))
@@ -105,15 +113,22 @@ class StatePerception(nn.Module):
         return percept(latent, missing, inbox.last(Forecast))
 
     def embed(self, normalised: Tensor) -> Tensor:
-        """Return latents [..., Z] of sensors that are normalised already, [..., O]."""
+        """Return latents [..., Z] of sensors that are normalised already (`normalise`)."""
         if self._taught is not None:
             normalised = normalised.index_fill(-1, self._taught, 0.0)
         latents: Tensor = self.linear(normalised) + self.encoder(normalised)
         return latents
 
     def normalise(self, values: Tensor) -> Tensor:
-        """Return sensor values [..., O] compressed, less the mean, over the deviation."""
-        return (self._compress(values) - self.mean) / self.scale
+        """Return sensor values [..., O] compressed, less the mean, over the deviation.
 
-    def _compress(self, values: Tensor) -> Tensor:
+        Of angles, the sine stands in their place, and the cosines of all after everything else.
+        """
+        return (self._shown(values) - self.mean) / self.scale
+
+    def _shown(self, values: Tensor) -> Tensor:
+        if self._turning is not None:
+            turning = values[..., self._turning]
+            turned = values.index_copy(-1, self._turning, turning.sin())
+            values = torch.cat((turned, turning.cos()), dim=-1)
         return torch.where(self.log, values.sign() * values.abs().log1p(), values)
