@@ -24,7 +24,7 @@ from worlds.adapters.spaces import Named
 class Dmc(Gymnasium):
     """Copies of a task of the DeepMind Control Suite, stepped in lock-step.
 
-    Each of its observations is a sensor. The time limit of 1,000 ticks is lifted, as configs say
+    Each of its observations is a sensor. The time limit of 1,000 steps is lifted, as configs say
     how long episodes are; `eval` tells the sum of rewards as `return`.
     """
 
@@ -34,6 +34,7 @@ class Dmc(Gymnasium):
         task: str = Field(min_length=1)
         channels: list[Named] = []
         rate_hz: float = Field(default=0.0, ge=0)
+        repeat: int = Field(default=1, ge=1)
         reward: bool = False
 
         def energies(self) -> tuple[tuple[float, ...] | None, tuple[float, ...] | None]:

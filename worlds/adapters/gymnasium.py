@@ -70,14 +70,16 @@ class Gymnasium:
 
         `channels` names the scalars of the observation in order, all of them, with sizes and units;
         without it they have the environment's own names and the unit 1. `rate_hz` is that of ticks;
-        0 asks the environment (`dt`, else `metadata["render_fps"]`). `reward` adds the sensor
-        `task_energy`: minus the reward of the last tick, not valid from episode seed 900,000 on.
+        0 asks the environment (`dt`, else `metadata["render_fps"]`), whose steps, `repeat` of them
+        under the same command, are a tick. `reward` adds the sensor `task_energy`: minus the mean
+        reward of the last tick's steps, not valid from episode seed 900,000 on.
         """
 
         id: str = Field(min_length=1)
         kwargs: dict[str, Any] = {}
         channels: list[Named] = []
         rate_hz: float = Field(default=0.0, ge=0)
+        repeat: int = Field(default=1, ge=1)
         reward: bool = False
 
         def energies(self) -> tuple[tuple[float, ...] | None, tuple[float, ...] | None]:
@@ -140,41 +142,56 @@ class Gymnasium:
         Raises PhysicsError for an observation or a reward that is not finite, and where an
         environment's MuJoCo became unstable.
         """
-        ended = self.aside.terminated | self.aside.truncated
         after = _nothing(self.batch)
         after.terminated, after.truncated = self.aside.terminated, self.aside.truncated
-        for row in np.flatnonzero(~ended):
-            env = self._envs[row]
-            space = env.action_space
+        for row in np.flatnonzero(~self._over(after)):
+            space = self._envs[row].action_space
             command = action.command[row].numpy().astype(space.dtype).reshape(space.shape)
-            seen, paid, terminated, truncated, info = env.step(
-                np.clip(command, space.low, space.high)
-            )
-            self._take(row, seen)
-            if _unstable(env):
-                raise PhysicsError(
-                    f"gymnasium: the physics of {self.config.label()} became unstable in row {row}"
-                    f" at tick {self._tick}; this episode is invalid; lower the commands"
-                )
-            if not np.isfinite(paid):
-                raise PhysicsError(
-                    f"gymnasium: {self.config.label()} paid {float(paid)} in row {row} at tick"
-                    f" {self._tick}; this episode is invalid; mend the environment"
-                )
-            done = next((info[key] for key in SUCCESS if key in info), None)
-            after.paid[row], after.cost[row] = float(paid), float(info.get("cost", 0.0))
-            after.costly[row], after.asked[row] = "cost" in info, done is not None
-            after.success[row] = bool(done)
-            after.terminated[row], after.truncated[row] = bool(terminated), bool(truncated)
+            held = np.clip(command, space.low, space.high)
+            for _ in range(self.config.repeat):
+                self._advance(row, held, after)
+                if self._over(after)[row]:
+                    break
         self.aside, self._tick = after, self._tick + 1
         if self._energy >= 0:
-            self._values[:, self._energy] = np.where(self._taught, -after.paid, 0.0)
+            self._values[:, self._energy] = np.where(
+                self._taught, -after.paid / self.config.repeat, 0.0
+            )
         return self._observe()
 
     def close(self) -> None:
         """Close all environments."""
         for env in self._envs:
             env.close()
+
+    @staticmethod
+    def _over(said: Aside) -> NDArray[np.bool_]:
+        """Return which environments have ended their episodes [B]."""
+        over: NDArray[np.bool_] = said.terminated | said.truncated
+        return over
+
+    def _advance(self, row: int, held: NDArray[Any], after: Aside) -> None:
+        """Advance the environment `row` by a step of its own, and add to `after` what it said."""
+        env = self._envs[row]
+        seen, paid, terminated, truncated, info = env.step(held)
+        self._take(row, seen)
+        if _unstable(env):
+            raise PhysicsError(
+                f"gymnasium: the physics of {self.config.label()} became unstable in row {row}"
+                f" at tick {self._tick}; this episode is invalid; lower the commands"
+            )
+        if not np.isfinite(paid):
+            raise PhysicsError(
+                f"gymnasium: {self.config.label()} paid {float(paid)} in row {row} at tick"
+                f" {self._tick}; this episode is invalid; mend the environment"
+            )
+        done = next((info[key] for key in SUCCESS if key in info), None)
+        after.paid[row] += float(paid)
+        after.cost[row] += float(info.get("cost", 0.0))
+        after.costly[row] |= "cost" in info
+        after.asked[row] |= done is not None
+        after.success[row] |= bool(done)
+        after.terminated[row], after.truncated[row] = bool(terminated), bool(truncated)
 
     def _take(self, row: int, seen: Any) -> None:
         """Keep an observation of the environment `row`."""

@@ -98,7 +98,10 @@ def actuators_of(env: Any, name: str) -> Layout:
 
 
 def rate_of(env: Any, config: Any) -> float:
-    """Return ticks a second. Raises InputError if neither config nor environment says them."""
+    """Return ticks a second, of `repeat` steps each.
+
+    Raises InputError if neither config nor environment says how long a step is.
+    """
     dt = getattr(env.unwrapped, "dt", None)
     own = 1.0 / dt if isinstance(dt, float | int) and dt > 0 else 0.0
     rate = config.rate_hz or own or float(env.metadata.get("render_fps") or 0.0)
@@ -107,7 +110,7 @@ def rate_of(env: Any, config: Any) -> float:
             f"world (gymnasium): {config.label()} does not say how long a tick is;"
             f" set world.rate_hz"
         )
-    return rate
+    return rate / config.repeat
 
 
 def _bound(limit: NDArray[Any]) -> tuple[float, ...] | None:

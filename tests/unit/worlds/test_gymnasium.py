@@ -61,6 +61,39 @@ def test_scalars_take_names_and_units_from_the_config(make: Make) -> None:
         make(channels=named[:1])
 
 
+def test_a_tick_may_be_several_steps_under_one_command(make: Make) -> None:
+    plain, held = make(reward=True), make(repeat=4, reward=True)
+    assert held.rate_hz == plain.rate_hz / 4
+    seeds, action, paid = [0, 900_000], Action(torch.full((2, 1), 0.7)), np.zeros(2)
+    torch.testing.assert_close(plain.reset(seeds).values, held.reset(seeds).values)
+    for _ in range(4):
+        last = plain.step(action)
+        paid += plain.aside.paid
+    seen = held.step(action)
+    torch.testing.assert_close(seen.values[:, :-1], last.values[:, :-1])
+    np.testing.assert_allclose(held.aside.paid, paid, err_msg="the sum, as `return` needs it")
+    np.testing.assert_allclose(seen.values[:, -1], [-paid[0] / 4, 0.0], rtol=1e-6)
+    assert seen.time_s.tolist() == [pytest.approx(1 / held.rate_hz)] * 2
+
+
+def test_a_tick_of_several_steps_stops_where_the_environment_ends(make: Make) -> None:
+    plain, held = make(1, kwargs={"limit": 5}), make(1, kwargs={"limit": 5}, repeat=4)
+    action, paid = Action(torch.ones(1, 1)), 0.0
+    plain.reset([0])
+    held.reset([0])
+    for _ in range(5):
+        last = plain.step(action)
+        paid += float(plain.aside.paid[0])
+    first = held.step(action)
+    lived = float(held.aside.paid[0])
+    assert not held.aside.truncated[0]
+    second = held.step(action)
+    assert held.aside.truncated[0]
+    torch.testing.assert_close(second.values, last.values)
+    assert not second.values.equal(first.values)
+    assert lived + float(held.aside.paid[0]) == pytest.approx(paid)
+
+
 def test_the_time_limit_is_the_configs_own(make: Make) -> None:
     world = make()
     world.reset([0, 1])
