@@ -10,7 +10,6 @@ against the world. Source: LeCun (2022) sec. 3.1, 3.3 and 4.5.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -28,7 +27,7 @@ from agent.train.detours import Detours, fit_to_go, imagine_moves
 from agent.train.distil import Distil, skill
 from agent.train.progress import Figures, Ledger
 from agent.train.recall import recalling
-from agent.train.stages import fit_critic
+from agent.train.stages import fit_critic, intrinsic
 from agent.train.understanding import Study, understand
 
 CALIBRATION_SEEDS = 500_000
@@ -70,7 +69,7 @@ def train(blueprint: Blueprint, ledger: Ledger) -> Trained:
     if any(t.kind == "intrinsic" for t in mind.terms):
         perception = recalling(mind.perception, mind.site.sensors)
         found = fit_critic(
-            mind.critic, mind.memory, perception, dataset, _intrinsic(mind), ledger, seed
+            mind.critic, mind.memory, perception, dataset, intrinsic(mind), ledger, seed
         )
         figures |= {f"critic.{k}": v for k, v in found.items()}
     mind = watchful(blueprint, mind, course, dataset)
@@ -246,16 +245,3 @@ def _aims(mind: Mind, values: Tensor) -> Tensor:
     """Return what goals could be [n G] at sensor values [n O]; G is 0 if nothing is asked."""
     goal = mind.site.goal.names
     return values[:, mind.site.sensors[goal[0]]] if goal else values[:, :0]
-
-
-def _intrinsic(mind: Mind) -> Callable[[Tensor, Tensor], Tensor]:
-    """Return the weighted intrinsic energy [N T] of sensors [N T O] after commands [N T A]."""
-    terms = [t for t in mind.terms if t.kind == "intrinsic"]
-    directive = directives(mind)(torch.zeros(1, mind.site.goal.size))
-
-    def energy(values: Tensor, commands: Tensor) -> Tensor:
-        rollout = witnessed(values[:, 0], commands, values, mind.site.sensors.scalars)
-        parts = [t.weight * t.energy(rollout, directive)[0, :, 0] for t in terms]
-        return torch.stack(parts).sum(dim=0)
-
-    return energy

@@ -15,6 +15,7 @@ from agent.train.dataset import HELD_OUT, Dataset
 from agent.train.explore import Explorer, explorer_batch
 from agent.train.fitting import fit_readouts
 from agent.train.progress import descend, silent
+from agent.train.stages import fit_critic, intrinsic
 from modules.world_model.learn import Learner
 
 if TYPE_CHECKING:  # which imports this file
@@ -103,4 +104,7 @@ def pupil(
         part.requires_grad_(False)
     fit = study.readouts.model_copy(update={"steps": own})
     fit_readouts(mind.readouts, mind.perception, mind.world_model, dataset, fit, silent(), seed)
+    if any(t.kind == "intrinsic" for t in mind.terms):
+        wanted = intrinsic(mind)
+        fit_critic(mind.critic, mind.memory, mind.perception, dataset, wanted, silent(), seed)
     return Pupil(blueprint.assemble(mind.tensors()), aims)

@@ -13,10 +13,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from agent.config.build import Mind
 from agent.core.errors import InputError
 from agent.core.messages import Observation
 from agent.core.protocols import Encoder, World
 from agent.train.acting import Acts
+from agent.train.asking import directives
+from agent.train.calibrate import witnessed
 from agent.train.curiosity import Curious
 from agent.train.dataset import Dataset
 from agent.train.explore import Explorer
@@ -166,3 +169,16 @@ def fit_critic(
     ledger.log("critic", 1, 1, figures)
     ledger.save("critic", critic.state_dict(), figures)
     return figures
+
+
+def intrinsic(mind: Mind) -> Callable[[Tensor, Tensor], Tensor]:
+    """Return the weighted intrinsic energy [N T] of sensors [N T O] after commands [N T A]."""
+    terms = [t for t in mind.terms if t.kind == "intrinsic"]
+    directive = directives(mind)(torch.zeros(1, mind.site.goal.size))
+
+    def energy(values: Tensor, commands: Tensor) -> Tensor:
+        rollout = witnessed(values[:, 0], commands, values, mind.site.sensors.scalars)
+        parts = [t.weight * t.energy(rollout, directive)[0, :, 0] for t in terms]
+        return torch.stack(parts).sum(dim=0)
+
+    return energy

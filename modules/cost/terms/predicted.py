@@ -19,18 +19,24 @@ class Predicted:
     """
 
     class Config(Settings):
-        """`quantity` is a readout, `best` its least value; none: the sensor's lower limit, or 0."""
+        """`quantity` is a readout, `best` its least value; none: the sensor's lower limit, or 0.
+
+        As a `drive` it counts as intrinsic, so that the critic anticipates it: what a benchmark
+        pays is then wanted for its own sake, and plans see beyond their horizon.
+        """
 
         name: str = "predicted"
         quantity: str
         best: float | None = None
         weight: float = Field(default=1.0, ge=0)
+        drive: bool = False
 
     kind = "task"
 
     def __init__(self, config: Config, site: Site) -> None:
         """Mind `config.quantity`."""
         self.name, self.weight, self.quantity = config.name, config.weight, config.quantity
+        self.kind = "intrinsic" if config.drive else "task"
         limits = {c.name: c.low for c in site.sensors.scalars.channels}
         least = sum(limits.get(config.quantity) or (0.0,))
         self._best = least if config.best is None else config.best

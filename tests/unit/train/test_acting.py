@@ -14,6 +14,7 @@ from agent.core.errors import InputError
 from agent.train.course import course_of
 from agent.train.dataset import Dataset
 from agent.train.progress import Figures, Ledger, State, silent
+from agent.train.pupil import pupil
 from agent.train.rounds import curve, starts
 from agent.train.understanding import experience
 from tests.environments import SLOPE
@@ -64,6 +65,19 @@ def test_it_goes_after_what_it_has_learned_to_want_and_resumes_bit_for_bit() -> 
     assert [figures[f"transitions.{r}"] for r in (1, 2, 3)] == [200.0, 400.0, 600.0]
     assert figures["task_energy.3"] < figures["task_energy.1"] - 0.1, "it pays to be high"
     assert told[0]["task_energy"] == pytest.approx(figures["task_energy.3"])
+
+
+@pytest.mark.parametrize("drive", [True, False])
+def test_the_critic_of_who_acts_anticipates_drives_alone(drive: bool) -> None:
+    torch.manual_seed(0)
+    term = {"use": "predicted", "quantity": "task_energy", "drive": drive}
+    found = agent(terms=[term], critic={"use": "td_lambda", "discount": 0.9, "steps": 300})
+    dataset = explored(found, silent())
+    mind = pupil(found, course_of(found), dataset, 1).mind
+    said = mind.critic.anticipate(mind.perception.encode(dataset.values))
+    place = dataset.values[..., mind.site.sensors["place"]].squeeze(-1)
+    low, high = said[place < place.quantile(0.1)].mean(), said[place > place.quantile(0.9)].mean()
+    assert bool(low > high + 0.1) == drive, "it pays to be high, and goes on to"
 
 
 def test_rounds_are_of_whole_batches() -> None:
