@@ -52,6 +52,12 @@ def main(options: argparse.Namespace) -> int:
     figures |= {
         f"success.seed{s}": _share(o.reached) for s, o in zip(trained, outcomes, strict=True)
     }
+    if len(outcomes) > 1:
+        figures |= {
+            f"{kind}.seed{s}": figure(*mean(values), n=count)
+            for s, o in zip(trained, outcomes, strict=True)
+            for kind, values in o.more.items()
+        }
     figures |= _references(found, paths[0], seeds)
     random, best = figures["random_success"]["value"], figures["oracle_success"]["value"]
     own = figures["success"]["value"]

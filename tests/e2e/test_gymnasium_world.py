@@ -52,6 +52,18 @@ def test_it_goes_as_far_as_the_guardrail_lets_it(home: Path) -> None:
     assert found["oracle_success"]["value"] is None
 
 
+def test_what_was_paid_is_told_of_each_training_seed(home: Path, folder: Path) -> None:
+    tensors, about = checkpoint.load(home / "slope.safetensors")
+    worse = {k: v * 0.0 if k.startswith("readouts.") else v for k, v in tensors.items()}
+    checkpoint.save(folder / "other.safetensors", worse, about | {"seed": 7})
+    found = figures(home, "--checkpoint", str(folder / "other.safetensors"))
+    each = found["return.seed0"], found["return.seed7"]
+    assert [f["n"] for f in each] == [8, 8]
+    assert each[0]["value"] != each[1]["value"]
+    assert found["return"]["value"] == pytest.approx(sum(f["value"] for f in each) / 2)
+    assert not any(name.startswith("return.seed") for name in figures(home))
+
+
 def test_without_a_cost_the_environment_violates_nothing_that_is_known(home: Path) -> None:
     found = figures(home, "world.kwargs={costly: false}")
     assert found["true_violations"]["value"] is None
