@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo test test-extras check setup train-all bench scoreboard combinations mutation results clean
+.PHONY: demo test test-extras check setup train-all bench scoreboard dmc combinations mutation results clean
 
 demo: $(READY)  ## set up, then watch an agent plan through the world it learned
 	$(BIN)/python run_agent.py
@@ -117,6 +117,13 @@ bench: $(READY)  ## measure what docs/results/ holds (hours; every line stands a
 scoreboard: $(READY)  ## all worlds, our agents and the baselines (a day; every run is kept, so it goes on where it was stopped)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check stable-baselines3==2.9.2
 	$(BIN)/python run_agent.py scoreboard --budget 5,15,45 --json docs/results/scoreboard.json --out docs/results/scoreboard.svg
+
+dmc: $(READY)  ## train tasks of the DeepMind Control Suite, three seeds each, and evaluate them (an hour)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check dm-control==1.0.50
+	for name in cartpole-swingup reacher-easy; do for seed in 0 1 2; do \
+	  $(BIN)/python run_agent.py train configs/dmc/$$name.yaml --fresh --seed $$seed \
+	  --json docs/results/train-dmc-$$name-seed$$seed.json || exit 1; done; \
+	  $(BIN)/python run_agent.py eval configs/dmc/$$name.yaml --episodes 10 --json docs/results/dmc-$$name.json || exit 1; done
 
 combinations: $(READY)  ## agents put together at random: was every command judged? (an hour)
 	$(BIN)/python -m tests.contract.combinations 10000 --json docs/results/combinations.json

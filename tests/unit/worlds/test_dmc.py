@@ -5,17 +5,22 @@ from __future__ import annotations
 import importlib.util
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from agent.config.build import blueprint
+from agent.config.schema import load
 from agent.core.errors import InputError, MissingExtra, PhysicsError
 from agent.core.messages import Action, Rollout
 from agent.core.protocols import Site
 from agent.core.spec import Layout
 from agent.evaluate.baselines import random_policy
-from agent.evaluate.episodes import trials_of
+from agent.evaluate.episodes import episodes, trials_of
+from agent.train.course import course_of
+from agent.train.pupil import expect_able
 from modules.cost.terms.predicted import Predicted
 from worlds.adapters.dmc import Dmc
 
@@ -23,6 +28,7 @@ NEEDED = pytest.mark.skipif(
     importlib.util.find_spec("dm_control") is None,
     reason="needs dm-control; pip install 'housecat[dmc]'",
 )
+CONFIGS = sorted((Path(__file__).parents[3] / "configs" / "dmc").glob("*.yaml"))
 
 
 @pytest.fixture
@@ -104,3 +110,27 @@ def test_minus_the_reward_is_taught_and_its_limits_are_the_suites() -> None:
     rollout = Rollout(torch.zeros(1, 4), torch.zeros(1, 1, 2, 1), torch.zeros(1, 1, 1, 2, 4), read)
     assert term.energy(rollout, None).flatten().tolist() == [0.0, 0.75]  # type: ignore[arg-type]
     world.close()
+
+
+@NEEDED
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda p: p.stem)
+def test_the_configs_of_tasks_are_sound(path: Path) -> None:
+    found = blueprint(load(path))
+    world = found.world(2)
+    try:
+        mind = found.assemble()
+        told = episodes(mind, world, [900_000, 900_001], 3)
+    finally:
+        world.close()
+    assert told.faults == []
+    assert told.rulings.tolist() == [6, 0, 0], "the fallback is within limits, and nothing is late"
+    assert round(found.config.eval.ticks * found.singles["world"].settings.repeat) == 1000
+    expect_able(mind, course_of(found).explore)
+
+
+def test_without_dm_control_configs_of_tasks_say_what_to_type(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "dm_control", None)
+    with pytest.raises(MissingExtra, match=r"pip install 'housecat\[dmc\]'"):
+        blueprint(load(CONFIGS[0])).assemble()
