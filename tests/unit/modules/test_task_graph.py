@@ -144,6 +144,31 @@ def test_what_fails_is_gone_round_and_tried_again_when_nothing_else_is_left() ->
     assert found.subgoals.progress.tolist() == [[Progress.FAILED, Progress.DONE, Progress.ACTIVE]]
 
 
+@pytest.mark.parametrize(("at", "way"), [(1.0, ["west"]), (-1.0, ["is_east", "east"])])
+def test_a_sub_goal_that_wants_nothing_only_asks(at: float, way: list[str]) -> None:
+    def asks(x: float) -> dict[str, Any]:
+        return {"done": {"quantity": "place", "near": [x, 0.0], "within": 0.5}, "timeout": 2}
+
+    task = {
+        "straight": told("told", timeout=2),
+        "is_west": asks(1.0),
+        "west": told([2.0, 0.0], after=["is_west"]),
+        "from_west": told("told", after=["west"], instead="straight"),
+        "is_east": asks(-1.0),
+        "east": told([-2.0, 0.0], after=["is_east"]),
+        "from_east": told("told", after=["east"], instead="straight"),
+    }
+    tick = going(task)
+    passed = []
+    for _ in range(8):
+        found = tick([at, 0.0, 0.0])
+        passed.append(list(task)[int(found.subgoals.active)])
+        if passed[-1].startswith("is"):
+            assert not found.subgoals.aimed.any()
+            assert found.goal.tolist() == [[5.0, 5.0]], "what is told stays the goal"
+    assert list(dict.fromkeys(passed)) == ["straight", "is_west", *way]
+
+
 def test_a_sub_goal_whose_plans_are_vetoed_has_failed() -> None:
     task = {"a": told([1.0, 0.0], vetoes=2), "b": told([2.0, 0.0], instead="a")}
     tick, away = going(task), [9.0, 9.0, 0.0]
