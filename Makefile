@@ -82,6 +82,8 @@ bench: $(READY)  ## measure what docs/results/ holds (hours; every line stands a
 	$(BIN)/python run_agent.py eval configs/lab/permanence.yaml --episodes 100 memory.use=episodic --json docs/results/eval-permanence-forgetful.json
 	$(BIN)/python run_agent.py bench foresight configs/reach.yaml --json docs/results/foresight.json \
 	  --out docs/results/foresight.svg
+	for name in visit hover posture return park either wide gentle; do $(BIN)/python run_agent.py eval configs/tasks/$$name.yaml \
+	  --episodes 40 eval.oracle_episodes=0 --json docs/results/task-$$name.json || exit 1; done
 	$(BIN)/python run_agent.py eval configs/lead.yaml --episodes 720 eval.oracle_episodes=8 --json docs/results/eval-lead.json
 	$(BIN)/python run_agent.py eval configs/stand.yaml --episodes 100 --json docs/results/eval-stand.json
 	$(BIN)/python run_agent.py eval configs/swingup.yaml --episodes 320 eval.oracle_episodes=0 --json docs/results/eval-swingup.json
