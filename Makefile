@@ -120,12 +120,19 @@ scoreboard: $(READY)  ## all worlds, our agents and the baselines (a day; every 
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check stable-baselines3==2.9.2
 	$(BIN)/python run_agent.py scoreboard --budget 5,15,45 --json docs/results/scoreboard.json --out docs/results/scoreboard.svg
 
+DMC_LONG := train.explore.episodes=100 train.explore.acting.rounds=5 train.explore.acting.steps=2000 train.learner.steps=8000 train.readouts.steps=4000
+
 dmc: $(READY)  ## train tasks of the DeepMind Control Suite, three seeds each, and evaluate them (an hour)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check dm-control==1.0.50
 	for name in cartpole-swingup reacher-easy; do for seed in 0 1 2; do \
 	  $(BIN)/python run_agent.py train configs/dmc/$$name.yaml --fresh --seed $$seed \
 	  --json docs/results/train-dmc-$$name-seed$$seed.json || exit 1; done; \
 	  $(BIN)/python run_agent.py eval configs/dmc/$$name.yaml --episodes 10 --json docs/results/dmc-$$name.json || exit 1; done
+	for seed in 0 1 2; do $(BIN)/python run_agent.py train configs/dmc/cartpole-swingup.yaml --seed $$seed --fresh \
+	  --out checkpoints/dmc-cartpole-swingup-100k-seed$$seed.safetensors $(DMC_LONG) \
+	  --json docs/results/train-dmc-cartpole-swingup-100k-seed$$seed.json || exit 1; done
+	$(BIN)/python run_agent.py eval configs/dmc/cartpole-swingup.yaml --episodes 10 $(DMC_LONG) \
+	  'eval.checkpoints=[$(foreach s,0 1 2,checkpoints/dmc-cartpole-swingup-100k-seed$(s).safetensors,)]' --json docs/results/dmc-cartpole-swingup-100k.json
 
 combinations: $(READY)  ## agents put together at random: was every command judged? (an hour)
 	$(BIN)/python -m tests.contract.combinations 10000 --json docs/results/combinations.json
