@@ -33,7 +33,7 @@ class Completion(nn.Module):
     reads: ClassVar[tuple[type, ...]] = (Observation, Directive)
 
     def __init__(self, config: Config, site: Site) -> None:
-        """Build an untrained encoder and decoder. Raises KeyError for an unknown sensor."""
+        """Build an untrained encoder and decoder. Raises ValueError for an unknown sensor."""
         super().__init__()
         encoder = StatePerception.Config(width=config.width, compressed=config.compressed)
         self.state = StatePerception(encoder, site)

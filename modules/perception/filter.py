@@ -41,7 +41,7 @@ class FilterPerception(Completion):
     posts: ClassVar[type] = Percept
 
     def __init__(self, config: Config, site: Site) -> None:
-        """Build an untrained encoder and decoder. Raises KeyError for an unknown sensor."""
+        """Build an untrained encoder and decoder. Raises ValueError for an unknown sensor."""
         super().__init__(config, site)
         self._noise = config.observation_noise**2
         self._variance = torch.zeros(0)

@@ -45,7 +45,7 @@ class HoldPerception(nn.Module):
     posts: ClassVar[type] = Percept
 
     def __init__(self, config: Config, site: Site) -> None:
-        """Build an untrained encoder. Raises KeyError for an unknown sensor."""
+        """Build an untrained encoder. Raises ValueError for an unknown sensor."""
         super().__init__()
         encoder = StatePerception.Config(width=config.width, compressed=config.compressed)
         self.state = StatePerception(encoder, site)

@@ -11,6 +11,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from agent.core.errors import nearest
 from agent.core.messages import Directive, Forecast, Observation, Percept
 from agent.core.protocols import Inbox, Ports, Site
 from agent.core.settings import Settings
@@ -48,9 +49,16 @@ class StatePerception(nn.Module):
     sensor: Tensor
 
     def __init__(self, config: Config, site: Site) -> None:
-        """Build an untrained encoder. Raises KeyError if a sensor named does not exist."""
+        """Build an untrained encoder. Raises ValueError if a sensor named does not exist."""
         super().__init__()
         self.site = site
+        for option in ("compressed", "angles"):
+            for name in getattr(config, option):
+                if name not in site.sensors.names:
+                    raise ValueError(
+                        f"{option}: expected sensors of this body, came '{name}';"
+                        f" {nearest(name, site.sensors.names)}"
+                    )
         channels = site.sensors.channels
         sensor = torch.arange(len(channels)).repeat_interleave(
             torch.tensor([c.size for c in channels])

@@ -77,6 +77,8 @@ def test_an_angle_that_is_lost_hides_sine_and_cosine(eyes: StatePerception) -> N
     torch.testing.assert_close(percept(values), percept(other))
 
 
-def test_an_unknown_angle_is_refused() -> None:
-    with pytest.raises(KeyError, match="elbow"):
-        StatePerception(StatePerception.Config(angles=("elbow",)), SITE)
+@pytest.mark.parametrize("option", ["angles", "compressed"])
+def test_a_sensor_that_does_not_exist_is_refused(option: str) -> None:
+    says = f"{option}: expected sensors of this body, came 'joints'; did you mean 'joint'"
+    with pytest.raises(ValueError, match=says):
+        StatePerception(StatePerception.Config(**{option: ("joints",)}), SITE)
