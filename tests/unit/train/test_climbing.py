@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import copy
 from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
 
 from agent.config import schema
-from agent.config.build import Blueprint, Mind, blueprint
+from agent.config.build import Blueprint, blueprint
 from agent.core.errors import InputError
 from agent.core.levels import Climb, plans
 from agent.core.loop import live
@@ -20,42 +18,16 @@ from agent.evaluate.episodes import trials_of
 from agent.train.asking import directives
 from agent.train.augment import Shuffled
 from agent.train.climbing import climb, join
-from agent.train.coarse import Coarse, Span, Viewpoint, ladder
+from agent.train.coarse import Coarse, Span, ladder
 from agent.train.course import Trained, course_of, train
 from agent.train.dataset import Dataset
 from agent.train.explore import Explorer, explorer_batch
 from agent.train.progress import silent
 from agent.train.understanding import understand
-from modules.world_model.joint import Joint, context
-from modules.world_model.learn import Learner
-from modules.world_model.objectives.prediction import Prediction
+from modules.world_model.joint import Joint
 from tests.shelf import Power, shelf
-from tests.tiny import REACH, TINY
-
-LEVELS = (
-    "[{ticks: 4, pool: 4, latent: 8, hidden: 16, width: 16, horizon: 4, macro: 2},"
-    " {ticks: 8, pool: 10, latent: 8, hidden: 16, width: 16, horizon: 3, macro: 2}]"
-)
-"""Of the two above; the higher pools more than a step of its own."""
-
-TALL = [
-    *TINY,
-    "latent=12",
-    "train.learner.batch=16",
-    f"world_model={{use: hjepa, width: 16, members: 2, levels: {LEVELS}}}",
-    "cost={use: composite, above: [subgoal]}",
-    "terms=[{use: subgoal}, {use: effort, weight: 0.02}]",
-    "guardrails=[{use: at_least, name: keep_clear, quantity: proximity, limit: -0.5}]",
-    "actor={use: hierarchical, planners: [{use: cem, samples: 8, iterations: 1, elites: 2},"
-    " {use: sparse_tree, grounded: true, branches: 6, iterations: 0},"
-    " {use: sparse_tree, grounded: true, branches: 6, iterations: 0}]}",
-    "gate.deadline_ms=10000",
-    "train.levels={learner: {steps: 30, horizon: 3, batch: 16}, readouts: {steps: 30, horizon: 3},"
-    " calibrate: {rounds: 2, episodes: 8, segments: 2}}",
-]
-"""Three levels above one another, the two higher ones grounded in those below."""
-
-JOINT = "train.levels.joint={steps: 12, rate: 0.001}"
+from tests.tall import JOINT, TALL, learners, spans, split
+from tests.tiny import REACH
 
 
 @pytest.fixture(scope="module")
@@ -88,27 +60,6 @@ def seen(plain: Blueprint) -> Dataset:
         world.close()
 
 
-def learners(mind: Mind, length: int = 2) -> list[Learner]:
-    """Return a learner for every level."""
-    for part in (mind.perception, mind.world_model):
-        part.requires_grad_(True)
-    config = Learner.Config(steps=5, batch=4, horizon=length, objectives=[{"use": "prediction"}])
-    found = [Learner(config, mind.perception, mind.world_model, _predicting(mind.site))]
-    for tier in mind.tiers:
-        view = Viewpoint(tier.level, mind.site.sensors.size)
-        found.append(Learner(config, view, tier.level, _predicting(tier.level.site)))
-    return found
-
-
-def _predicting(site: Any) -> list[Any]:
-    return [Prediction(Prediction.Config(), site)]
-
-
-def spans(mind: Mind, dataset: Dataset) -> list[Span]:
-    levels = [tier.level for tier in mind.tiers]
-    return [Span(dataset, one.ticks, context(levels[: i + 1])) for i, one in enumerate(levels)]
-
-
 @pytest.mark.parametrize("level", [1, 2])
 def test_what_is_encoded_with_gradient_is_what_levels_see_one_after_the_other(
     level: int, plain: Blueprint, apart: Trained, seen: Dataset
@@ -116,7 +67,7 @@ def test_what_is_encoded_with_gradient_is_what_levels_see_one_after_the_other(
     mind = plain.assemble(apart.tensors)
     levels = [tier.level for tier in mind.tiers][:level]
     steps, rows = 3, 400
-    joint = Joint(Joint.Config(), *_split(learners(mind, steps)))
+    joint = Joint(Joint.Config(), *split(learners(mind, steps)))
     draws = torch.Generator().manual_seed(4)
     values, commands = spans(mind, seen)[level - 1].windows(rows, steps, draws)
     found = joint.lifted(level, values, commands)
@@ -124,10 +75,6 @@ def test_what_is_encoded_with_gradient_is_what_levels_see_one_after_the_other(
     expected = coarse.windows(rows, steps, torch.Generator().manual_seed(4))
     for one, other in zip(found, expected, strict=True):
         torch.testing.assert_close(one.detach(), other, atol=1e-5, rtol=1e-5)
-
-
-def _split(parts: list[Learner]) -> tuple[Learner, list[Learner]]:
-    return parts[0], parts[1:]
 
 
 def test_what_is_encoded_while_living_is_what_was_trained_on(
@@ -141,79 +88,6 @@ def test_what_is_encoded_while_living_is_what_was_trained_on(
         latents = tier.level.abstract(tier.level.pooled(latents))
         told = torch.stack([codes[index] for codes in lived], dim=1)
         torch.testing.assert_close(told, latents, atol=1e-5, rtol=1e-5)
-
-
-@pytest.mark.parametrize("level", [1, 2])
-def test_what_a_level_misses_is_felt_by_all_below(
-    level: int, plain: Blueprint, seen: Dataset
-) -> None:
-    mind = plain.assemble()
-    joint = Joint(Joint.Config(), *_split(learners(mind)))
-    learner = joint.above[level - 1]
-    values, commands, _ = learner.minibatch(0, spans(mind, seen)[level - 1])
-    learner.loss(0, *joint.lifted(level, values, commands))[0].backward()
-
-    def felt(part: Any) -> bool:
-        return any(p.grad is not None and bool(p.grad.any()) for p in part.parameters())
-
-    assert felt(mind.perception)
-    assert felt(mind.tiers[0].level.abstraction)
-    assert felt(mind.tiers[0].level.compression)
-    assert felt(mind.tiers[1].level) == (level == 2)
-    assert not felt(mind.world_model.first), "latents are encoded, not predicted below"
-
-
-def test_a_weight_counts_every_level_above(plain: Blueprint, seen: Dataset) -> None:
-    found = []
-    for weight in (1.0, 3.0):
-        mind = plain.assemble()
-        joint = Joint(Joint.Config(weight=weight), *_split(learners(mind)))
-        found.append(joint.step(0, [seen, *spans(mind, seen)]))
-    one, three = found
-    above = one["level2.loss"] + one["level3.loss"]
-    lowest = one["loss"] - above
-    assert lowest == pytest.approx(three["prediction"], rel=1e-4)
-    assert three["loss"] == pytest.approx(lowest + 3 * above, rel=1e-4)
-    assert three["level3.prediction"] == pytest.approx(one["level3.prediction"])
-
-
-def test_slow_targets_follow_at_every_level(plain: Blueprint, seen: Dataset) -> None:
-    mind = plain.assemble()
-    parts = learners(mind)
-    slow = [
-        Learner(
-            one.config.model_copy(update={"target": "ema", "decay": 0.5}),
-            one.perception,
-            one.model,
-            _predicting(one.model.site),
-        )
-        for one in parts
-    ]
-    before = [copy.deepcopy(one.slow) for one in slow]
-    Joint(Joint.Config(rate=0.01), *_split(slow)).step(0, [seen, *spans(mind, seen)])
-    for one, kept in zip(slow, before, strict=True):
-        assert one.slow is not None and kept is not None
-        parts_of = (kept, one.perception, one.slow)
-        weights = [[p.detach() for p in part.parameters()] for part in parts_of]
-        assert any(not torch.equal(old, new) for old, new in zip(*weights[:2], strict=True))
-        for old, fast, now in zip(*weights, strict=True):
-            torch.testing.assert_close(now, (old + fast) / 2)
-
-
-def test_a_step_of_all_levels_mixes_no_devices(
-    plain: Blueprint, seen: Dataset, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The device `meta` refuses to compute with the processor's tensors, as a GPU does."""
-    mind = plain.assemble()
-    parts = [
-        Learner(one.config.model_copy(update={"device": "meta"}), one.perception, one.model,
-                _predicting(one.model.site))
-        for one in learners(mind)
-    ]  # fmt: skip
-    joint = Joint(Joint.Config(), *_split(parts)).to("meta")
-    monkeypatch.setattr(Tensor, "__float__", lambda _: 1.0)
-    monkeypatch.setattr(joint.optimiser, "step", lambda: None)
-    assert joint.step(1, [seen, *spans(mind, seen)])["level3.loss"] == 1.0
 
 
 def test_three_levels_trained_apart_and_together_are_complete_and_differ(
