@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from agent.core.spec import Layout
+from worlds.draws import Draws
 
 STREAM = 3
 """Keeps these draws apart from those of starts, goals and random policies of the same seed."""
@@ -32,13 +33,14 @@ class Outages:
     def reset(self, seeds: Sequence[int]) -> None:
         """Start one episode per seed, with every sensor at work."""
         self._left[:] = 0
-        self._generators = [np.random.default_rng((s, STREAM)) for s in seeds]
+        generators = [np.random.default_rng((s, STREAM)) for s in seeds]
+        self._draws = Draws(generators, self._left.shape[1])
 
     def apply(self, values: Tensor) -> tuple[Tensor, Tensor]:
         """Return the next tick's values [B O], 0 where a sensor is out, and validity [B S]."""
         if self._chance == 0.0:
             return values, torch.ones(self._left.shape, dtype=torch.bool)
-        draws = np.stack([g.uniform(size=self._left.shape[1]) for g in self._generators])
+        draws = self._draws.next()
         self._left = np.maximum(self._left - 1, 0)
         self._left[(self._left == 0) & (draws < self._chance)] = self._ticks
         valid = torch.from_numpy(self._left == 0)

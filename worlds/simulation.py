@@ -18,6 +18,9 @@ from agent.core.messages import Observation
 
 Array = NDArray[np.float64]
 FULL = int(mujoco.mjtState.mjSTATE_FULLPHYSICS)
+CHUNKS = 4
+"""Portions of copies a thread takes in a tick: few, as handing one out takes time, yet several,
+as a thread may be held up."""
 
 
 def load(path: Path) -> mujoco.MjModel:
@@ -45,6 +48,9 @@ class Simulation:
         self.models = [model] * batch
         """The law each copy obeys; a row may be given its own, of the same sizes."""
         threads = min(batch, os.cpu_count() or 1)
+        self._chunk = max(1, batch // (CHUNKS * threads))
+        self._fitting: list[mujoco.MjModel] = []
+        self._control: Array = np.empty((batch, substeps, model.nu))
         self._data = [mujoco.MjData(model) for _ in range(threads)]
         self._pool = rollout.Rollout(nthread=threads if threads > 1 else 0)
         self.state: Array = np.zeros((batch, mujoco.mj_stateSize(model, FULL)))
@@ -76,27 +82,55 @@ class Simulation:
                 f"simulation: expected commands [{self.batch} {self.model.nu}], came"
                 f" {list(command.shape)}; send one row for each copy"
             )
-        control = np.repeat(command[:, None, :], self.substeps, axis=1)
-        before = self.state[:, 0]
-        states, trace = self.branch(self.state, control)
-        expected = before + self.substeps * self.model.opt.timestep
-        late = ~np.isclose(states[:, -1, 0], expected, rtol=0, atol=1e-9)
-        bad = late | ~np.isfinite(states[:, -1]).all(axis=1)
-        if bad.any():
-            rows = np.flatnonzero(bad).tolist()
+        self._control[:] = command[:, None, :]
+        states, trace = self.branch(self.state, self._control)
+        last = states[:, -1].copy()
+        expected = self.state[:, 0] + self.substeps * self.model.opt.timestep
+        timely = np.abs(last[:, 0] - expected) <= 1e-9
+        if not timely.all() or not np.isfinite(last).all():
+            rows = np.flatnonzero(~timely | ~np.isfinite(last).all(axis=1)).tolist()
             raise PhysicsError(
                 f"simulation: physics became unstable in rows {rows};"
                 f" these episodes are invalid; lower the timestep or the commands"
             )
-        self.state, self.trace = states[:, -1].copy(), trace
+        self.state, self.trace = last, trace
 
     def branch(self, state: Array, control: Array) -> tuple[Array, Array]:
         """Return states and sensor readings of `control` [N, steps, nu] from `state` [N, nstate].
 
         The simulation itself does not move. Shapes: [N, steps, nstate], [N, steps, nsensordata].
+        Raises InputError if `models` are of different sizes.
         """
-        models = self.models if len(state) == self.batch else [self.model] * len(state)
-        return self._pool.rollout(models, self._data, state, control)  # type: ignore[no-any-return]
+        (rows, size), steps = state.shape, control.shape[1]
+        own = rows == self.batch
+        models = self.models if own else [self.model] * rows
+        if own and models != self._fitting:
+            self._fit(models)
+        states = np.empty((rows, steps, size))
+        trace = np.empty((rows, steps, self.model.nsensordata))
+        self._pool.rollout(
+            models,
+            self._data,
+            state,
+            control,
+            skip_checks=True,  # MuJoCo's compare all models at every call, as long as a light tick
+            nstep=steps,
+            state=states,
+            sensordata=trace,
+            chunk_size=self._chunk if own else None,
+        )
+        return states, trace
+
+    def _fit(self, models: list[mujoco.MjModel]) -> None:
+        """Compare the models of the copies with ours, once until one is replaced."""
+        expected = _sizes(self.model)
+        for row, model in enumerate(models):
+            if _sizes(model) != expected:
+                raise InputError(
+                    f"simulation: expected a model of sizes {expected} in row {row}, came"
+                    f" {_sizes(model)}; alter numbers of the model, not what it is made of"
+                )
+        self._fitting = list(models)
 
     def observed(self, values: Tensor, valid: Tensor, first: bool) -> Observation:
         """Return what sensors show now as an observation: `values` [B O], `valid` [B S]."""
@@ -115,6 +149,11 @@ class Simulation:
     def close(self) -> None:
         """Stop the worker threads."""
         self._pool.close()
+
+
+def _sizes(model: mujoco.MjModel) -> tuple[int, int, int, int]:
+    """Return the sizes that MuJoCo's rollout takes for granted: state, nu, nv, nsensordata."""
+    return mujoco.mj_stateSize(model, FULL), model.nu, model.nv, model.nsensordata
 
 
 def sensor_columns(model: mujoco.MjModel, names: Sequence[str]) -> list[int]:

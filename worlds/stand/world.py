@@ -17,6 +17,7 @@ from pydantic import Field
 from agent.core.messages import Action, Observation
 from agent.core.settings import Settings
 from agent.core.spec import Channel, Layout
+from worlds.draws import Draws
 from worlds.simulation import Array, Simulation, load, sensor_columns
 
 MODEL = Path(__file__).with_name("model.xml")
@@ -89,7 +90,7 @@ class Stand:
         starts = [start(seed) for seed in seeds]
         self.simulation.place(np.stack([s[0] for s in starts]), np.stack([s[1] for s in starts]))
         self.charge = np.array([s[2] for s in starts])
-        self._pushes = [np.random.default_rng((seed, PUSH_STREAM)) for seed in seeds]
+        self._pushes = Draws([np.random.default_rng((seed, PUSH_STREAM)) for seed in seeds], 3)
         return self._observe(first=True)
 
     def step(self, action: Action) -> Observation:
@@ -150,7 +151,7 @@ class Stand:
 
     def _push(self) -> None:
         """Change joint speeds as an impulse at the chest does, in the rows that are pushed now."""
-        draws = np.stack([g.uniform(size=3) for g in self._pushes])
+        draws = self._pushes.next()
         for row in np.flatnonzero(draws[:, 0] < self.config.push_chance):
             side = 1.0 if draws[row, 1] < 0.5 else -1.0
             impulse = side * (0.3 + 0.7 * draws[row, 2]) * self.config.push_N_s

@@ -15,6 +15,7 @@ from pydantic import Field
 from agent.core.messages import Action, Observation
 from agent.core.settings import Settings
 from agent.core.spec import Channel, Layout
+from worlds.draws import Draws
 from worlds.simulation import Array, Simulation, load, sensor_columns
 
 MODEL = Path(__file__).with_name("model.xml")
@@ -78,8 +79,9 @@ class Toys:
         """Start one episode per seed: the toy in sight, thrown, dropped or rolling."""
         starts = [start(seed) for seed in seeds]
         self.simulation.place(np.stack([p for p, _ in starts]), np.stack([v for _, v in starts]))
-        self._lamps = [np.random.default_rng((seed, LAMP_STREAM)) for seed in seeds]
-        self.colours = np.stack([g.uniform(size=(len(TOYS), 3)) for g in self._lamps])
+        lamps = [np.random.default_rng((seed, LAMP_STREAM)) for seed in seeds]
+        self.colours = np.stack([g.uniform(size=(len(TOYS), 3)) for g in lamps])
+        self._lamps = Draws(lamps, len(TOYS), 4)
         self.veil[:] = 0.0
         self._unseen = np.zeros((self.batch, len(TOYS)))
         return self._observe(first=True)
@@ -87,10 +89,9 @@ class Toys:
     def step(self, action: Action) -> Observation:
         """Advance one tick (0.04 s). Raises PhysicsError if the physics becomes unstable."""
         self.simulation.step(action.command.double().numpy())
-        for row, generator in enumerate(self._lamps):
-            fresh = generator.uniform(size=(len(TOYS), 4))
-            lit = fresh[:, 3] < self._lamp
-            self.colours[row, lit] = fresh[lit, :3]
+        fresh = self._lamps.next()
+        lit = fresh[..., 3] < self._lamp
+        self.colours[lit] = fresh[lit, :3]
         return self._observe(first=False)
 
     def close(self) -> None:
