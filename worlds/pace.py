@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import gymnasium
@@ -17,9 +18,9 @@ from gymnasium import spaces
 from gymnasium.envs.mujoco.mujoco_env import MujocoEnv
 from numpy.typing import NDArray
 
-from agent.core.errors import MissingExtra
 from agent.core.messages import Action
 from worlds.adapters.dmc import suite_of
+from worlds.vectors import Pool, Vectors
 
 Pace = Callable[[int], float]
 """Takes so many ticks from the start, and returns the seconds they took."""
@@ -103,12 +104,9 @@ def gymnasium_sync(world: Any, commands: NDArray[np.float32]) -> OneByOne:
     return OneByOne(world, commands, [env.data for env in made], envs.step)
 
 
-def dm_control(world: Any, commands: NDArray[np.float32]) -> OneByOne | None:
-    """Return dm_control's Physics, copy by copy; None where it is not installed."""
-    try:
-        suite_of()
-    except MissingExtra:
-        return None
+def dm_control(world: Any, commands: NDArray[np.float32]) -> OneByOne:
+    """Return dm_control's Physics, copy by copy. Raises MissingExtra where it is not installed."""
+    suite_of()
     from dm_control.mujoco import Physics, wrapper
 
     substeps = world.simulation.substeps
@@ -123,13 +121,29 @@ def dm_control(world: Any, commands: NDArray[np.float32]) -> OneByOne | None:
     return OneByOne(world, commands, [physics.data.ptr for physics in copies], tick)
 
 
-CONTESTANTS: dict[str, Callable[[Any, NDArray[np.float32]], Pace | None]] = {
+Contestant = Callable[[Any, NDArray[np.float32]], Pace]
+CONTESTANTS: dict[str, Contestant] = {
     "rollout": open_loop,
     "mj_step": mj_step,
     "gymnasium": gymnasium_sync,
     "dm_control": dm_control,
 }
 """Those that we are compared with, by name."""
+
+
+def contestants(id_: str | None = None) -> dict[str, Contestant]:
+    """Return those that we are compared with, by name, in a body of our own choice.
+
+    In the body of Gymnasium's environment `id_` Gymnasium steps that environment, as it does for
+    everybody, in one process and in one for each copy; and envpool steps its own of that name.
+    """
+    if id_ is None:
+        return CONTESTANTS
+    return CONTESTANTS | {
+        "gymnasium": partial(Vectors, id_, "sync"),
+        "gymnasium_async": partial(Vectors, id_, "async"),
+        "envpool": partial(Pool, id_),
+    }
 
 
 def commands(world: Any, ticks: int, seed: int = 0) -> NDArray[np.float32]:
@@ -162,4 +176,4 @@ class _Plain(MujocoEnv):
         return self.data.sensordata.copy()
 
 
-__all__ = ["CONTESTANTS", "Pace", "closed_loop", "commands"]
+__all__ = ["CONTESTANTS", "Pace", "closed_loop", "commands", "contestants"]

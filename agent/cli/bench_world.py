@@ -1,6 +1,6 @@
 """`bench world`: steps a second of every world, beside raw MuJoCo and others' ways, in one run.
 
-`bench world reach stand` measures only those named.
+`bench world reach stand` measures only those named; `gym:Ant-v5` is any body of Gymnasium's.
 """
 
 from __future__ import annotations
@@ -15,15 +15,19 @@ import torch
 from agent.cli.common import Figure, figure, say, write_figures
 from agent.config.choose import choose
 from agent.config.resolve import parts
-from agent.core.errors import InputError, nearest
+from agent.core.errors import InputError, MissingExtra, nearest
 from agent.evaluate.statistics import median
-from worlds.pace import CONTESTANTS, Pace, closed_loop, commands
+from worlds.pace import Pace, closed_loop, commands, contestants
+from worlds.vectors import body
 
 BATCH, ROUNDS = 256, 9
 MOST_TICKS, BLOCK_S = 200, 0.1
 """A block is as many ticks as take about so long, at most that many."""
 BODIES = {"walker2d": "walker2d_v5.xml", "humanoid": "humanoid.xml"}
 """Heavier bodies than ours, of Gymnasium, as anybody's MJCF file."""
+GYM = "gym:"
+ENVIRONMENTS = ("InvertedPendulum-v5", "Reacher-v5", "Hopper-v5", "HalfCheetah-v5", "Humanoid-v5")
+"""Bodies of Gymnasium's own environments, at their own few physics steps a tick."""
 
 
 def main(options: argparse.Namespace) -> int:
@@ -31,15 +35,15 @@ def main(options: argparse.Namespace) -> int:
     torch.set_num_threads(1)
     known = worlds()
     for name in options.overrides:
-        if name not in known:
+        if name not in known and not name.startswith(GYM):
             raise InputError(f"bench world: unknown world '{name}'; {nearest(name, known)}")
     figures: dict[str, Figure] = {}
     for name in options.overrides or known:
-        found = _measured(known[name], options.episodes or ROUNDS)
+        found = _measured(name, known.get(name, {}), options.episodes or ROUNDS)
         figures |= {f"{kind}.{name}{rest}": f for (kind, rest), f in found.items()}
         ours, ratio = figures[f"steps_per_s.{name}"], figures[f"rollout_ratio.{name}"]
         say(
-            f"  {name:<10} {ours['value']:>10.0f} steps/s, {ratio['value']:.2f} of MuJoCo's rollout"
+            f"  {name:<22} {ours['value']:>10.0f} steps/s, {ratio['value']:.2f} of MuJoCo's rollout"
         )
         for (kind, rest), f in found.items():
             if kind != "steps_per_s" or rest:
@@ -51,7 +55,8 @@ def main(options: argparse.Namespace) -> int:
 def worlds() -> dict[str, dict[str, Any]]:
     """Return what there is to measure, as a config would say it.
 
-    All our worlds but those with a camera, which are as fast as it draws, and two heavier bodies.
+    All our worlds but those with a camera, which are as fast as it draws, two heavier bodies, and
+    Gymnasium's own environments by their id.
     """
     found: dict[str, dict[str, Any]] = {}
     for name, part in parts("world").items():
@@ -61,22 +66,28 @@ def worlds() -> dict[str, dict[str, Any]]:
         if kind.sensors.size == kind.sensors.scalars.size:
             found[name] = {"use": name}
     assets = importlib.resources.files("gymnasium") / "envs" / "mujoco" / "assets"
-    return found | {n: {"use": f"mjcf:{assets / file}"} for n, file in BODIES.items()}
+    found |= {n: {"use": f"mjcf:{assets / file}"} for n, file in BODIES.items()}
+    return found | {GYM + id_: {} for id_ in ENVIRONMENTS}
 
 
-def _measured(part: dict[str, Any], rounds: int) -> dict[tuple[str, str], Figure]:
+def _measured(name: str, part: dict[str, Any], rounds: int) -> dict[tuple[str, str], Figure]:
     """Return figures by name, before and after the world's own, of one world."""
-    world = choose("world", "world", part).embodied().build(BATCH)
+    id_ = name.removeprefix(GYM) if name.startswith(GYM) else None
+    world = choose("world", "world", part if id_ is None else body(id_)).embodied().build(BATCH)
+    runners: dict[str, Pace] = {}
     try:
         told = commands(world, MOST_TICKS)
-        runners = {"ours": closed_loop(world, told)}
-        for name, make in CONTESTANTS.items():
-            pace = make(world, told)
-            if pace is not None:
-                runners[name] = pace
+        runners["ours"] = closed_loop(world, told)
+        for rival, make in contestants(id_).items():
+            try:
+                runners[rival] = make(world, told)
+            except MissingExtra as fault:
+                say(f"  {name}: without {rival}: {fault}")
         ticks = _block(runners["ours"])
         spent = take_turns(runners, ticks, rounds)
     finally:
+        for pace in runners.values():
+            getattr(pace, "close", _nothing)()
         world.close()
     rate = {name: BATCH * ticks / seconds for name, seconds in spent.items()}
     figures = {("steps_per_s", ""): figure(*median(rate["ours"]), rounds, "1/s")}
@@ -85,6 +96,10 @@ def _measured(part: dict[str, Any], rounds: int) -> dict[tuple[str, str], Figure
             figures["steps_per_s", f".{name}"] = figure(*median(rate[name]), rounds, "1/s")
             figures[f"{name}_ratio", ""] = figure(*median(rate["ours"] / rate[name]), rounds)
     return figures
+
+
+def _nothing() -> None:
+    """Close what needs no closing."""
 
 
 def _block(pace: Pace) -> int:

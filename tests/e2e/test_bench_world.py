@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -37,9 +38,39 @@ def test_unknown_worlds_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert "unknown world 'leed'; did you mean 'lead'" in capsys.readouterr().err
 
 
+def test_bodies_of_gymnasium_are_measured_as_gymnasium_steps_them(folder: Path) -> None:
+    name = "gym:InvertedPendulum-v5"
+    assert main(["bench", "world", name, "--episodes", "3", "--json", "w.json"]) == 0
+    found = figures(folder / "w.json")
+    for rival in ("rollout", "mj_step", "gymnasium", "gymnasium_async"):
+        assert found[f"{rival}_ratio.{name}"]["value"] > 0
+        assert found[f"steps_per_s.{name}.{rival}"]["value"] > 0
+
+
+@pytest.mark.parametrize(
+    ("id_", "fault"),
+    [("Pendulum-v1", "environment of MuJoCo, came 'Pendulum-v1'"), ("Hoper-v5", "no environment")],
+)
+def test_environments_that_are_not_mujocos_are_refused(
+    id_: str, fault: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["bench", "world", f"gym:{id_}"]) == 2
+    assert fault in capsys.readouterr().err
+
+
+def test_who_is_not_installed_is_left_out_and_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], folder: Path
+) -> None:
+    monkeypatch.setitem(sys.modules, "envpool", None)
+    name = "gym:InvertedPendulum-v5"
+    assert main(["bench", "world", name, "--episodes", "2", "--json", "w.json"]) == 0
+    assert "without envpool: bench world: expected the package 'envpool'" in capsys.readouterr().out
+    assert f"envpool_ratio.{name}" not in figures(folder / "w.json")
+
+
 def test_all_worlds_without_a_camera_are_measured() -> None:
     known = bench_world.worlds()
-    assert {"reach", "lead", "stand", "toys", "humanoid"} <= set(known)
+    assert {"reach", "lead", "stand", "toys", "humanoid", "gym:Hopper-v5"} <= set(known)
     assert not {"reach_pixels", "gymnasium", "mjcf"} & set(known)
 
 
