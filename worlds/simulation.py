@@ -18,9 +18,6 @@ from agent.core.messages import Observation
 
 Array = NDArray[np.float64]
 FULL = int(mujoco.mjtState.mjSTATE_FULLPHYSICS)
-CHUNKS = 4
-"""Portions of copies a thread takes in a tick: few, as handing one out takes time, yet several,
-as a thread may be held up."""
 
 
 def load(path: Path) -> mujoco.MjModel:
@@ -48,7 +45,6 @@ class Simulation:
         self.models = [model] * batch
         """The law each copy obeys; a row may be given its own, of the same sizes."""
         threads = min(batch, os.cpu_count() or 1)
-        self._chunk = max(1, batch // (CHUNKS * threads))
         self._fitting: list[mujoco.MjModel] = []
         self._control: Array = np.empty((batch, substeps, model.nu))
         self._data = [mujoco.MjData(model) for _ in range(threads)]
@@ -117,7 +113,6 @@ class Simulation:
             nstep=steps,
             state=states,
             sensordata=trace,
-            chunk_size=self._chunk if own else None,
         )
         return states, trace
 

@@ -6,6 +6,7 @@ Source: Towers et al. (2024), Gymnasium; Weng et al. (2022), EnvPool.
 
 from __future__ import annotations
 
+import inspect
 import os
 import time
 import warnings
@@ -21,6 +22,8 @@ from agent.core.errors import InputError, MissingExtra
 
 FOREVER = 1_000_000
 """Ticks that nobody takes."""
+NOISE = 0.01
+"""How near (rad or m) to its default pose a body starts: as Gymnasium's own do, or about so."""
 
 
 def body(id_: str) -> dict[str, Any]:
@@ -39,7 +42,7 @@ def body(id_: str) -> dict[str, Any]:
         env.close()
         raise InputError(f"bench world: expected an environment of MuJoCo, came '{id_}'")
     rate_hz = 1.0 / (inner.frame_skip * inner.model.opt.timestep)
-    part = {"use": f"mjcf:{inner.fullpath}", "rate_hz": rate_hz, "joints": True}
+    part = {"use": f"mjcf:{inner.fullpath}", "rate_hz": rate_hz, "joints": True, "noise": NOISE}
     env.close()
     return part
 
@@ -80,6 +83,7 @@ class Vectors:
             wrappers=[Endless],
             vector_kwargs={"autoreset_mode": AutoresetMode.DISABLED},
             max_episode_steps=-1,
+            **_bare(id_),
         )
         self.seen: Any = None
         """What the copies showed last [B O]."""
@@ -135,6 +139,15 @@ class Pool:
     def close(self) -> None:
         """End its threads."""
         self.envs.close()
+
+
+def _bare(id_: str) -> dict[str, bool]:
+    """Return the settings with which an environment shows no more than positions and velocities."""
+    env = _made(id_)
+    asked = inspect.signature(type(env.unwrapped)).parameters
+    env.close()
+    more = [k for k in asked if k.startswith("include_") and k.endswith("_in_observation")]
+    return dict.fromkeys(more, False)
 
 
 def _endless(config: dict[str, Any]) -> dict[str, Any]:

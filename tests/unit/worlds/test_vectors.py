@@ -63,6 +63,18 @@ def test_gymnasium_steps_the_same_physics_and_ends_nothing(mode: str, world: Any
         rival.close()
 
 
+def test_gymnasium_shows_positions_and_velocities_and_no_more() -> None:
+    made = choose("world", "world", body("Humanoid-v5")).embodied().build(1)
+    rival = Vectors("Humanoid-v5", "sync", made, pace.commands(made, 2))
+    try:
+        assert rival(2) > 0
+        hidden = 2  # where it is on the floor
+        assert rival.seen.shape == (1, made.model.nq + made.model.nv - hidden)
+    finally:
+        rival.close()
+        made.close()
+
+
 class Recorded:
     """Stands in for envpool, and keeps what it is asked for."""
 
