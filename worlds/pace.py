@@ -122,6 +122,7 @@ def dm_control(world: Any, commands: NDArray[np.float32]) -> OneByOne:
 
 
 Contestant = Callable[[Any, NDArray[np.float32]], Pace]
+"""Makes a pace of a world and commands. Raises MissingExtra where what it needs is missing."""
 CONTESTANTS: dict[str, Contestant] = {
     "rollout": open_loop,
     "mj_step": mj_step,
@@ -131,19 +132,17 @@ CONTESTANTS: dict[str, Contestant] = {
 """Those that we are compared with, by name."""
 
 
-def contestants(id_: str | None = None) -> dict[str, Contestant]:
-    """Return those that we are compared with, by name, in a body of our own choice.
+def contestants(id_: str | None = None) -> list[dict[str, Contestant]]:
+    """Return those that we are compared with, by name, in groups that take turns with us.
 
     In the body of Gymnasium's environment `id_` Gymnasium steps that environment, as it does for
-    everybody, in one process and in one for each copy; and envpool steps its own of that name.
+    everybody, and envpool steps its own of that name. Gymnasium with a process for each copy is a
+    group of its own: whoever comes after so many processes is slowed down by them.
     """
     if id_ is None:
-        return CONTESTANTS
-    return CONTESTANTS | {
-        "gymnasium": partial(Vectors, id_, "sync"),
-        "gymnasium_async": partial(Vectors, id_, "async"),
-        "envpool": partial(Pool, id_),
-    }
+        return [CONTESTANTS]
+    own = {"gymnasium": partial(Vectors, id_, "sync"), "envpool": partial(Pool, id_)}
+    return [CONTESTANTS | own, {"gymnasium_async": partial(Vectors, id_, "async")}]
 
 
 def commands(world: Any, ticks: int, seed: int = 0) -> NDArray[np.float32]:
@@ -176,4 +175,4 @@ class _Plain(MujocoEnv):
         return self.data.sensordata.copy()
 
 
-__all__ = ["CONTESTANTS", "Pace", "closed_loop", "commands", "contestants"]
+__all__ = ["CONTESTANTS", "Contestant", "Pace", "closed_loop", "commands", "contestants"]

@@ -11,13 +11,14 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from agent.cli.common import Figure, figure, say, write_figures
 from agent.config.choose import choose
 from agent.config.resolve import parts
 from agent.core.errors import InputError, MissingExtra, nearest
 from agent.evaluate.statistics import median
-from worlds.pace import Pace, closed_loop, commands, contestants
+from worlds.pace import Contestant, Pace, closed_loop, commands, contestants
 from worlds.vectors import body
 
 BATCH, ROUNDS = 256, 9
@@ -75,26 +76,49 @@ def worlds() -> dict[str, dict[str, Any]]:
 def _measured(name: str, part: dict[str, Any], rounds: int) -> dict[tuple[str, str], Figure]:
     """Return figures by name, before and after the world's own, of one world."""
     id_ = name.removeprefix(GYM) if name.startswith(GYM) else None
+    most = MOST_TICKS if id_ is None else min(MOST_TICKS, UPRIGHT)
     world = choose("world", "world", part if id_ is None else body(id_)).embodied().build(BATCH)
-    runners: dict[str, Pace] = {}
     try:
         told = commands(world, MOST_TICKS)
-        runners["ours"] = closed_loop(world, told)
-        for rival, make in contestants(id_).items():
+        ours = closed_loop(world, told)
+        ticks = _block(ours, most)
+        figures: dict[tuple[str, str], Figure] = {}
+        for group in contestants(id_):
+            rate = _rates(name, world, told, {"ours": ours}, group, ticks, rounds)
+            figures = _figures(rate) | figures
+    finally:
+        world.close()
+    return figures
+
+
+def _rates(
+    name: str,
+    world: Any,
+    told: NDArray[np.float32],
+    runners: dict[str, Pace],
+    group: dict[str, Contestant],
+    ticks: int,
+    rounds: int,
+) -> dict[str, np.ndarray]:
+    """Return steps a second [rounds] of `runners` and of all in the group that are installed."""
+    try:
+        for rival, make in group.items():
             try:
                 runners[rival] = make(world, told)
             except MissingExtra as fault:
                 say(f"  {name}: without {rival}: {fault}")
-        most = MOST_TICKS if id_ is None else min(MOST_TICKS, UPRIGHT)
-        ticks = _block(runners["ours"], most)
         spent = take_turns(runners, ticks, rounds)
     finally:
         for pace in runners.values():
             getattr(pace, "close", _nothing)()
-        world.close()
-    rate = {name: BATCH * ticks / seconds for name, seconds in spent.items()}
+    return {rival: BATCH * ticks / seconds for rival, seconds in spent.items()}
+
+
+def _figures(rate: dict[str, np.ndarray]) -> dict[tuple[str, str], Figure]:
+    """Return figures by name, before and after the world's own, of steps a second by runner."""
+    rounds = len(rate["ours"])
     figures = {("steps_per_s", ""): figure(*median(rate["ours"]), rounds, "1/s")}
-    for name in runners:
+    for name in rate:
         if name != "ours":
             figures["steps_per_s", f".{name}"] = figure(*median(rate[name]), rounds, "1/s")
             figures[f"{name}_ratio", ""] = figure(*median(rate["ours"] / rate[name]), rounds)
