@@ -55,6 +55,9 @@ def test_the_table_of_paces_is_what_was_measured() -> None:
                 continue
             f = min(told, key=lambda one: one["value"])  # the faster of Gymnasium's two counts
             assert text == f"{f['value']:.2f} [{f['low']:.2f}, {f['high']:.2f}]"
+    rates = {k: f["value"] for k, f in found.items() if k.startswith("steps_per_s.gym:")}
+    raw = [rates[k] / rates[k.replace("rollout", "gymnasium")] for k in rates if "rollout" in k]
+    assert f"{min(raw):.1f} to {max(raw):.1f}\n  times Gymnasium's steps" in GUIDE
 
 
 def test_the_body_is_listed(capsys: pytest.CaptureFixture[str]) -> None:
