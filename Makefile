@@ -31,7 +31,7 @@ $(READY): requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
 	touch $(READY)
 
-train-all: $(READY)  ## train the shipped checkpoints again (fifteen trainings, up to 20 minutes each)
+train-all: $(READY)  ## train the shipped checkpoints again (seventeen trainings, up to 20 minutes each)
 	for seed in 0 1 2; do $(BIN)/python run_agent.py train configs/reach.yaml --seed $$seed \
 	  --json docs/results/train-reach-seed$$seed.json || exit 1; done
 	$(BIN)/python run_agent.py train configs/reach-filter.yaml --json docs/results/train-reach-filter-seed0.json
@@ -40,8 +40,8 @@ train-all: $(READY)  ## train the shipped checkpoints again (fifteen trainings, 
 	$(BIN)/python run_agent.py train configs/lead.yaml --json docs/results/train-lead-seed0.json
 	$(BIN)/python run_agent.py train configs/stand.yaml --fresh --json docs/results/train-stand-seed0.json
 	$(BIN)/python run_agent.py train configs/swingup.yaml --fresh --json docs/results/train-swingup-seed0.json
-	$(BIN)/python run_agent.py train configs/lab/permanence.yaml world.opaque=false --fresh \
-	  --json docs/results/train-permanence-seed0.json
+	for seed in 0 1 2; do $(BIN)/python run_agent.py train configs/lab/permanence.yaml world.opaque=false --fresh --seed $$seed \
+	  --json docs/results/train-permanence-seed$$seed.json || exit 1; done
 	$(BIN)/python run_agent.py train configs/lab/rooms-hierarchical.yaml --fresh --json docs/results/train-rooms-hierarchical-seed0.json
 	for seed in 0 1 2; do $(BIN)/python run_agent.py train configs/toys.yaml --seed $$seed \
 	  --json docs/results/train-toys-seed$$seed.json || exit 1; done
@@ -79,6 +79,7 @@ bench: $(READY)  ## measure what docs/results/ holds (hours; every line stands a
 	$(BIN)/python run_agent.py bench memory configs/reach.yaml --json docs/results/memory.json --out docs/results/memory.svg
 	$(BIN)/python run_agent.py eval configs/lab/permanence.yaml --episodes 100 --json docs/results/eval-permanence.json
 	$(BIN)/python run_agent.py eval configs/lab/permanence.yaml --episodes 100 memory.use=episodic --json docs/results/eval-permanence-forgetful.json
+	$(BIN)/python run_agent.py eval configs/lab/permanence.yaml --episodes 100 perception.use=filter --json docs/results/eval-permanence-filter.json
 	$(BIN)/python run_agent.py bench foresight configs/reach.yaml --json docs/results/foresight.json \
 	  --out docs/results/foresight.svg
 	for name in visit hover posture return park either wide gentle; do $(BIN)/python run_agent.py eval configs/tasks/$$name.yaml \
