@@ -69,7 +69,7 @@ bench: $(READY)  ## measure what docs/results/ holds (hours; every line stands a
 	$(BIN)/python run_agent.py bench planner --json docs/results/planner.json
 	$(BIN)/python run_agent.py bench pareto configs/reach.yaml --json docs/results/pareto-reach.json --out docs/results/pareto-reach.svg
 	$(BIN)/python run_agent.py bench anytime configs/reach.yaml configurator.budget_ms=20 --json docs/results/anytime.json
-	$(BIN)/python run_agent.py bench modes configs/lab/adaptive.yaml --episodes 60 --json docs/results/modes-reach.json
+	$(BIN)/python run_agent.py bench modes configs/lab/adaptive.yaml --episodes 60 gate.deadline_ms=1000 --json docs/results/modes-reach.json
 	$(BIN)/python run_agent.py bench hierarchy configs/lab/rooms-hierarchical.yaml configs/rooms.yaml --episodes 40 --json docs/results/hierarchy-rooms.json
 	$(BIN)/python run_agent.py bench joint configs/lab/rooms-hierarchical.yaml world_model.levels.0.horizon=8 train.explore.episodes=320 \
 	  train.learner.steps=900 train.learner.batch=64 train.levels.learner.steps=900 train.levels.learner.batch=64 \

@@ -58,7 +58,10 @@ def main(options: argparse.Namespace) -> int:
 
 
 def arms(base: Blueprint) -> dict[str, Blueprint]:
-    """Return the agents to compare, which differ in who decides on the mode."""
+    """Return the agents to compare, which differ in who decides on the mode.
+
+    Where `adaptive` lets plans be carried on, so does one more that only ever reacts: `carry`.
+    """
     chosen = base.config.configurator
     plain = {"use": "fixed", "horizon": base.singles["configurator"].settings.horizon}
     habit = {**base.config.actor, "use": "habit"}
@@ -68,6 +71,8 @@ def arms(base: Blueprint) -> dict[str, Blueprint]:
         "deliberate": {"configurator": {**plain, "mode": 2}},
         "habit": {"configurator": {**plain, "mode": 2}, "actor": habit},
     }
+    if getattr(base.singles["configurator"].settings, "carry", 0):
+        changes["carry"] = {"configurator": {**chosen, "mode": 1}}
     return {n: blueprint(base.config.model_copy(update=some)) for n, some in changes.items()}
 
 
@@ -81,6 +86,7 @@ def figures(lived: dict[str, Spent], practised: list[Spent]) -> dict[str, Figure
         n = len(one.reached)
         found[f"success.{name}"] = figure(*proportion(int(one.reached.sum()), n), n, "share")
         found[f"thought.{name}"] = _ratio(one.thought, one.ticks, "share")
+        found[f"carried.{name}"] = _ratio(one.carried, one.ticks, "share")
         found[f"evaluations.{name}"] = figure(*mean(one.evaluations), n, "plans")
         found[f"plan_cpu_ms.{name}"] = figure(*mean(1e3 * one.plan_s), n, "ms")
         found[f"tick_cpu_ms.{name}"] = _ratio(1e3 * one.tick_s, one.ticks, "ms")

@@ -122,6 +122,7 @@ class Directive:
     done; `past` what memory recollected; `subgoals` where a task of several stands: what terms may
     need to know besides the goal. `foreseen` is where, in the goal's quantity, the plan of the
     level above predicts to be after each of `H` ticks, in each of `F` equally likely futures.
+    `carry` says who, asked to react, goes on with the last plan without another look at it.
     It carries nothing about guardrails: the configurator has no handle on them.
     """
 
@@ -137,10 +138,12 @@ class Directive:
     past: Recollection | None = None
     subgoals: Subgoals | None = None
     foreseen: Tensor | None = maybe("B", "F", "H", "G")
+    carry: Tensor | None = maybe("B", dtype="bool")
 
     def rows(self, which: Tensor | slice) -> Directive:
         """Return the directive of some agents only."""
         past, subgoals, foreseen = self.past, self.subgoals, self.foreseen
+        carry = self.carry
         return replace(
             self,
             goal=self.goal[which],
@@ -152,6 +155,7 @@ class Directive:
             past=None if past is None else past.rows(which),
             subgoals=None if subgoals is None else subgoals.rows(which),
             foreseen=None if foreseen is None else foreseen[which],
+            carry=None if carry is None else carry[which],
         )
 
 

@@ -20,13 +20,15 @@ class Spent:
     """What happened in episodes, and what they took, each [N].
 
     `ticks` until the goal was reached and held, or time was over; `thought`, those in which the
-    agent deliberated; `evaluations`, candidate plans judged; `plan_s` and `tick_s`, seconds of
-    processor time of the actor and of whole ticks, the world's own left out.
+    agent deliberated, and `carried`, those in which it looked at no plan; `evaluations`, candidate
+    plans judged; `plan_s` and `tick_s`, seconds of processor time of the actor and of whole ticks,
+    the world's own left out.
     """
 
     reached: NDArray[np.bool_]
     ticks: NDArray[np.int64]
     thought: NDArray[np.int64]
+    carried: NDArray[np.int64]
     evaluations: NDArray[np.int64]
     plan_s: NDArray[np.float64]
     tick_s: NDArray[np.float64]
@@ -77,7 +79,7 @@ def spend(
             scorer = trials.Scorer(world, task)
             agent.reset(task)
             observation = world.reset([seed])
-            lived = thought = evaluations = 0
+            lived = thought = carried = evaluations = 0
             actor.spent_s, whole = 0.0, 0.0
             while lived < ticks and not scorer.done.all():
                 begin = time.process_time()
@@ -89,8 +91,10 @@ def spend(
                 lived += 1
                 if plan is not None:
                     thought += int(plan.mode[0]) == Mode.DELIBERATE
+                    carried += plan.evaluations == 0
                     evaluations += plan.evaluations
-            rows.append((scorer.done[0], lived, thought, evaluations, actor.spent_s, whole))
+            done, counts = scorer.done[0], (lived, thought, carried, evaluations)
+            rows.append((done, *counts, actor.spent_s, whole))
     finally:
         world.close()
     found = Spent(*(np.array(column) for column in zip(*rows, strict=True)))

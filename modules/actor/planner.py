@@ -22,6 +22,7 @@ from agent.core.messages import Appraisal, Directive, Mode, Percept, Plan, Recol
 from agent.core.protocols import Inbox, Ports, Site
 from agent.core.settings import Settings
 from agent.core.spec import Spec
+from modules.actor.carried import carried_on, carrying
 from modules.actor.noise import Tape
 from modules.actor.policy import Policy, stretch
 from modules.actor.proof import prove
@@ -41,7 +42,8 @@ class Planner(nn.Module, ABC):
     the plan it returns is under the model never ranked behind any candidate. Anytime: it looks at
     `directive.budget_ms` before every wave and returns the best so far. Noise is shared by all
     agents, so an agent's plan does not depend on the others. A Mode-1 agent does not search: it
-    gets the best of the policy's proposal, bolder and gentler, and of its last plan.
+    gets the best of the policy's proposal, bolder and gentler, and of its last plan; told to
+    `carry` on, the last plan as it is, if that was sound, with what was imagined of it then.
     """
 
     class Config(Settings):
@@ -82,6 +84,7 @@ class Planner(nn.Module, ABC):
         self.register_buffer("extent", half, persistent=False)
         self._pace, self._proved = Pace(), False
         self._last: Tensor | None = None
+        self._held: Pool | None = None
         self._tick = 0
 
     @abstractmethod
@@ -106,13 +109,13 @@ class Planner(nn.Module, ABC):
 
     def reset(self, batch: int) -> None:
         """Forget the last plan and start the noise again, a function of seed and tick."""
-        self._last, self._tick = None, 0
+        self._last, self._held, self._tick = None, None, 0
 
     def suggest(self, plans: Tensor) -> None:
         """Start the next search from `plans` [B H A] instead of from the last plan."""
         before = self.policy.rest.expand_as(plans[:, :1])
         last = torch.cat((before, plans), dim=1)[:, None]
-        self._last = last.expand(-1, self._carried, -1, -1)
+        self._last, self._held = last.expand(-1, self._carried, -1, -1), None
 
     @torch.no_grad()
     def tick(self, inbox: Inbox) -> Plan:
@@ -140,7 +143,7 @@ class Planner(nn.Module, ABC):
         self._tick += 1
         found = self._think(latent, directive, begin)
         best, tempting, fan = found.best, found.tempting, found.fan
-        self._last = best.actions
+        self._last, self._held = best.actions, best
         return Plan(
             actions=best.actions[:, 0],
             latents=best.latents[:, 0].mean(dim=1),
@@ -162,16 +165,20 @@ class Planner(nn.Module, ABC):
 
     def _think(self, latent: Tensor, directive: Directive, begin: float) -> Found:
         """Return what was found for all agents: those that react together, others in chunks."""
-        seeds = self._seeds(latent, directive, self.policy)
-        thinking = directive.mode == Mode.DELIBERATE
-        reactive, deliberate = (~thinking).nonzero()[:, 0], thinking.nonzero()[:, 0]
+        held, thinking = carrying(self._held, directive), directive.mode == Mode.DELIBERATE
+        kinds = held, ~(held | thinking), thinking
+        kept, reactive, deliberate = (rows.nonzero()[:, 0] for rows in kinds)
         found = []
+        if len(kept) < len(latent):
+            seeds = self._seeds(latent, directive, self.policy)
+        if self._held is not None and len(kept):
+            found.append(carried_on(self._held.agents(kept), self.policy.rest))
         if len(reactive):
             asked = directive.rows(reactive)
             found.append(self._picked(self._versions(latent[reactive], asked, seeds[reactive])))
         if len(deliberate):
             found.append(self._searched(latent, directive, seeds, deliberate, begin))
-        return Found.joined(found, [rows for rows in (reactive, deliberate) if len(rows)])
+        return Found.joined(found, [some for some in (kept, reactive, deliberate) if len(some)])
 
     def _seeds(self, latent: Tensor, directive: Directive, policy: Policy) -> Tensor:
         """Return what is known before any thought [B C H A]: the last plans, then a proposal."""

@@ -45,6 +45,7 @@ class AdaptiveConfigurator:
     the percept is `unsure`, by surprise or uncertainty. An agent deliberates where that gains more
     for what it costs; as a deadline nears, costs count for less. A new goal, and a plan that was
     vetoed, are always thought over; after a tick that came too late the agent reacts.
+    In between the last plan may `carry` on without another look, while nothing is in doubt.
 
     All this from messages, before anything is imagined. The actor is asked as always, and `habit`
     may still find that its proposal will do.
@@ -53,17 +54,20 @@ class AdaptiveConfigurator:
     class Config(TrackingConfigurator.Config):
         """`mode` 1 never deliberates; `task` as for `task_graph`, or none; and when to deliberate.
 
-        A `spell` is in ticks. Deliberating has to gain `cost` times as much as reacting, and
-        `price` more. That, the `hope` of what it gains before there is evidence, as firm as `prior`
-        spells, `progress`, below which nothing was gained, and `far` are shares of what a goal
-        takes. A surprise above `surprise`, or an uncertainty so many times the usual, is much.
-        `deadline` is in ticks since the goal was set, 0 none; a sub-goal's `timeout` is one too.
-        With `lasting`, what was learned outlives the episode; the share `kept` of it every further
-        one.
+        A `spell` is in ticks; for up to `carry` ticks in a row within one the last plan goes on and
+        nothing is imagined, unless the percept is unsure, a spell of deliberating begins, or the
+        gate did not let the last plan out as it was. Deliberating has to gain `cost` times as much
+        as reacting, and `price` more. That, the `hope` of what it gains before there is evidence,
+        as firm as `prior` spells, `progress`, below which nothing was gained, and `far` are shares
+        of what a goal takes. A surprise above `surprise`, or an uncertainty so many times the
+        usual, is much. `deadline` is in ticks since the goal was set, 0 none; a sub-goal's
+        `timeout` is one too. With `lasting`, what was learned outlives the episode; the share
+        `kept` of it every further one.
         """
 
         task: dict[str, SubGoal] = {}
         spell: int = Field(default=6, ge=1)
+        carry: int = Field(default=0, ge=0)
         cost: float = Field(default=2.0, ge=1)
         price: float = Field(default=0.02, ge=0)
         hope: float = Field(default=0.1, ge=0)
@@ -119,7 +123,9 @@ class AdaptiveConfigurator:
         self._ticks = 0
         self._asked: Directive | None = None
         self._thinking = torch.zeros(batch, dtype=torch.bool)
-        self._situation, self._left, self._spent = torch.zeros(3, batch, dtype=torch.int64)
+        self._situation, self._left, self._spent, self._carried = torch.zeros(
+            4, batch, dtype=torch.int64
+        )
         self._from, self._usual = torch.full((2, batch), torch.nan)
 
     def tick(self, inbox: Inbox) -> Directive:
@@ -132,17 +138,30 @@ class AdaptiveConfigurator:
         unsure = torch.zeros_like(new) if percept is None else self._unsure(percept)
         if plan is not None:
             self._headway.take(plan.energy)
-        self._headway.renew(new)
-        self._decide(asked, unsure, new)
-        thinking = self._thinking | new
-        verdict = inbox.last(Verdict)
+        over = (self._left <= 0) | new
+        if bool(over.any()):
+            self._headway.renew(new)
+            self._decide(asked, unsure, new, over)
+        self._left = self._left - 1
+        thinking, verdict = self._thinking | new, inbox.last(Verdict)
         if verdict is not None:
             thinking = thinking | (verdict.ruling == Ruling.VETOED)
             thinking = thinking & ~torch.tensor(_late(verdict, len(new)))
         thinking = thinking & (asked.mode == Mode.DELIBERATE)
+        carry = None
+        if self.config.carry and verdict is not None:
+            begins = new | (over & thinking)
+            carry = self._carry(begins | unsure | (verdict.ruling != Ruling.ALLOWED))
+            thinking = thinking & ~carry
         mode = torch.where(thinking, int(Mode.DELIBERATE), int(Mode.REACTIVE))
-        self._asked = replace(asked, mode=mode)
+        self._asked = replace(asked, mode=mode, carry=carry)
         return self._asked
+
+    def _carry(self, look: Tensor) -> Tensor:
+        """Say who goes on with the last plan, [B]: not who is to `look`, nor where a spell ends."""
+        carry: Tensor = ~look & (self._carried < self.config.carry) & (self._left > 0)
+        self._carried = torch.where(carry, self._carried + 1, 0)
+        return carry
 
     def _renewed(self, asked: Directive) -> Tensor:
         """Say for whom there is a new goal or sub-goal, or none before, [B]; count ticks since."""
@@ -163,10 +182,9 @@ class AdaptiveConfigurator:
         self._usual = usual + FOLLOW * (sense - usual)
         return (percept.surprise > much) | (sense > much * usual)
 
-    def _decide(self, asked: Directive, unsure: Tensor, new: Tensor) -> None:
-        """Where a spell is over, learn from it, and choose the mode of the next one."""
+    def _decide(self, asked: Directive, unsure: Tensor, new: Tensor, over: Tensor) -> None:
+        """Where a spell is `over`, learn from it, and choose the mode of the next one."""
         config, share = self.config, self._headway.share
-        over = (self._left <= 0) | new
         gain = self._from - share
         counts = over & gain.isfinite() & (asked.mode == Mode.DELIBERATE)
         self.worth.learn(self._thinking, self._situation, gain, counts.nonzero()[:, 0])
@@ -181,7 +199,7 @@ class AdaptiveConfigurator:
         self._situation = torch.where(over, situation, self._situation)
         self._thinking = torch.where(over, thinking & ~new, self._thinking)
         self._from = torch.where(over, share, self._from)
-        self._left = torch.where(over, torch.where(new, 1, config.spell), self._left) - 1
+        self._left = torch.where(over, torch.where(new, 1, config.spell), self._left)
 
     def _slack(self, asked: Directive) -> Tensor:
         """Return how much time is left until the deadline, as a share, [B]; 1 without one."""

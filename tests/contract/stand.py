@@ -257,6 +257,7 @@ def directive(
             ("there",),
         ),
         "foreseen": torch.randn(rows, 3, 2, site.goal.size, generator=generator),
+        "carry": torch.zeros(rows, dtype=torch.bool),
     }
     return Directive(**(fields | more))
 

@@ -213,6 +213,29 @@ def test_the_same_seed_makes_the_same_plans_and_another_does_not(slot: str, name
     )
 
 
+@pytest.mark.parametrize(
+    ("slot", "name"), [c for c in cases("actor") if c.values[1] not in WATCHERS | {"habit"}]
+)
+def test_told_to_carry_on_it_does_not_look_again(slot: str, name: str) -> None:
+    world = Slide()
+    made, alone = actor(slot, name, world), actor(slot, name, Slide())
+    modes = [int(Mode.REACTIVE), int(Mode.REACTIVE), int(Mode.DELIBERATE)]
+    asked = ask(GOALS, modes)
+    carry = replace(asked, carry=torch.tensor([True, False, True]))
+    first = think(made, PLACES, asked)
+    think(alone, PLACES[:1], asked.rows(slice(0, 1)))
+    second = think(made, [[90.0, 90.0]] * 3, carry)
+    again = think(alone, [[90.0, 90.0]], carry.rows(slice(0, 1)))
+    assert same(second.actions[0, :-1], first.actions[0, 1:])
+    assert all(same(v[:1], tensors(again)[k]) for k, v in tensors(second).items())
+    assert float(second.energy[0]) < 1e3 < float(second.energy[1:].min()), "who is not to, looks"
+    assert again.evaluations == 0
+    tried = world.tried
+    made.reset(3)
+    think(made, PLACES, carry)
+    assert world.tried > tried, "after a reset there is nothing to carry on"
+
+
 @EVERY
 def test_an_agents_plan_does_not_depend_on_the_others(slot: str, name: str) -> None:
     one, other = (actor(slot, name, Slide()) for _ in range(2))

@@ -63,7 +63,7 @@ def test_figures_pair_episodes() -> None:
 
     def spent(seconds: float) -> Spent:
         one = np.array([1])
-        return Spent(one > 0, 10 * one, one, one, seconds * one, seconds * one)
+        return Spent(one > 0, 10 * one, one, one, one, seconds * one, seconds * one)
 
     outcomes = {"hierarchical": lived([True] * 4), "flat": lived([False, True, False, False])}
     timed = {"hierarchical": [spent(0.1), spent(0.3)], "flat": [spent(0.5), spent(0.7)]}

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from pydantic import ValidationError
 from torch import Tensor
 
 from agent.core.errors import InputError
@@ -119,6 +120,42 @@ def test_a_new_sub_goal_is_thought_over() -> None:
     assert (int(asked.mode), asked.goal.tolist()) == (2, [[2.0, 0.0]])
     with pytest.raises(InputError, match="a cycle of sub-goals"):
         believing(0.0, 0.0, FAR, task={"a": told([1.0, 0.0], after=["a"])})
+
+
+def carries(one: AdaptiveConfigurator, energies: list[float], **more: Any) -> list[bool]:
+    """Return when the last plan is carried on, at first and after plans of these energies."""
+    told = [{}, *(heard(energy, 1, **more) for energy in energies)]
+    asked = [one.tick(Inbox(said)) for said in told]
+    for one_tick in asked:
+        assert one_tick.carry is None or not bool(one_tick.carry & (one_tick.mode != 1))
+    return [one_tick.carry is not None and bool(one_tick.carry) for one_tick in asked]
+
+
+FALLING = [8.0, 7.0, 6.0, 5.0, 4.0, 3.0, 2.0]
+NO, YES = False, True
+
+
+def test_plans_are_carried_on_within_a_spell_only_and_so_many_ticks() -> None:
+    sure = {"spell": 4}
+    assert carries(believing(0.2, 0.0, FAR, **sure), FALLING) == [NO] * 8
+    every_other = carries(believing(0.2, 0.0, FAR, carry=1, **sure), FALLING)
+    assert every_other == [NO, YES, NO, YES, NO, YES, NO, YES]
+    long = carries(believing(0.2, 0.0, FAR, carry=9, **sure), FALLING)
+    assert long == [NO, YES, YES, YES, NO, YES, YES, YES], "what a spell gained is seen"
+    thinking = believing(0.0, 0.5, FAR, carry=1, **sure)
+    assert ticks(thinking, *FALLING) == [2, 2, 1, 2, 2, 2, 1, 2], "thought begins at once"
+
+
+def test_no_plan_is_carried_on_in_trouble() -> None:
+    for trouble in ({"surprise": 9.0}, {"vetoed": True}, {"reason": "late: 60 ms"}):
+        carried = carries(believing(0.2, 0.0, FAR, carry=1), FALLING, **trouble)
+        assert any(carried) is ("reason" in trouble), trouble
+    one = believing(0.2, 0.0, FAR, carry=1)
+    carries(one, [8.0])
+    goal = one.tick(Inbox(heard(7.0, 1), torch.tensor([[1.0, 1.0]])))
+    assert (bool(goal.carry), int(goal.mode)) == (False, 2)
+    with pytest.raises(ValidationError, match="carry"):
+        AdaptiveConfigurator.Config(carry=-1)
 
 
 def test_unpractised_it_tries_both_and_practice_tells_them_apart() -> None:
