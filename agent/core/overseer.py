@@ -115,7 +115,8 @@ class Overseer:
         worst, which = (
             values.amax(dim=2).max(dim=1) if len(rails) else (values.new_zeros(len(state)),) * 2
         )
-        fine = ((worst <= 0) | (broken < resting)).tolist()
+        no_worse = torch.isfinite(broken) & (broken <= resting)
+        fine = ((worst <= 0) | no_worse).tolist()
         said = tuple(
             (f"{level}: {rails.names[blamed]}" if not kept else "")
             if ok

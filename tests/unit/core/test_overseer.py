@@ -164,6 +164,23 @@ def test_what_is_just_allowed_goes() -> None:
     assert told([[-1.75, 0.0], [0.0, 0.0]], below, walled(1.0)) == ("level 2: wall 1.0", "")
 
 
+class Endless(Below):
+    """A wall that is broken without measure on its far side."""
+
+    def value(self, rollout: Any) -> Tensor:
+        """Return infinity beyond the wall."""
+        found = super().value(rollout)
+        return found.masked_fill(found > 0, torch.inf)
+
+
+def test_no_measure_is_not_as_much() -> None:
+    place, _, _ = level()
+    rails = Guardrails((Endless(1.0, "abyss"),), Place())
+    objective = GuardedObjective(Adding(), Free(), rails)  # type: ignore[arg-type]
+    below = replace(plan(torch.zeros(1, 1, 2)), above=leaping([(0.0, 0.0)]))
+    assert told([[1.5, 0.0]], below, (place, rails, objective)) == ("level 2: abyss",)
+
+
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
 def test_from_a_state_that_is_no_number_nothing_may_be_followed(bad: float) -> None:
     below = replace(plan(torch.zeros(2, 1, 2)), above=leaping([(0.1, 0.0)], [(0.1, 0.0)]))
