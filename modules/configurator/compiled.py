@@ -13,11 +13,10 @@ from agent.core.messages import Directive
 from agent.core.protocols import Site
 from agent.core.subgoals import Subgoals
 from modules.configurator.fixed import FixedConfigurator
-from modules.configurator.subgoal import WORDS, Place, SubGoal
+from modules.configurator.places import Places
+from modules.configurator.subgoal import SubGoal
 
 NEVER = 2**62
-NUMBER, TOLD, START = 1, 2, 3
-"""Where a place comes from; 0: there is none."""
 
 
 class Compiled:
@@ -42,8 +41,8 @@ class Compiled:
         count, size = len(task), site.sensors.scalars.size
         self._weights = weights.repeat(count, 1)
         self._attention = torch.ones(count, len(site.sensors.channels))
-        self._places, self._kinds = torch.zeros(2, count, size)
-        self._ends, self._end_kinds = torch.zeros(2, count, size)
+        self._places = Places(count, site, self._readouts.layout)
+        self._ends = Places(count, site, self._readouts.layout)
         self._within = torch.full((count,), torch.inf)
         self._low, self._high = (
             torch.full((count, size), -torch.inf),
@@ -54,7 +53,7 @@ class Compiled:
             where = f"configurator.task.{name}"
             self._modulate(index, one, where)
             for quantity, place in one.goal.items():
-                self._put(self._places, self._kinds, index, quantity, place, f"{where}.goal")
+                self._places.put(index, quantity, place, f"{where}.goal")
             self._end(index, one, where)
         self.ticks = torch.tensor([one.done.ticks for one in self.listed])
         self.timeout = torch.tensor([one.timeout or NEVER for one in self.listed])
@@ -76,17 +75,20 @@ class Compiled:
             told[:, self._site.sensors[self._goal]] = goal
         return told
 
-    def aims(self, active: Tensor, told: Tensor, start: Tensor) -> tuple[Tensor, Tensor]:
+    def aims(
+        self, active: Tensor, told: Tensor, start: Tensor, seen: Tensor
+    ) -> tuple[Tensor, Tensor]:
         """Return what sub-goals `active` [B] ask of readouts, and of which, both [B Q]."""
-        aim = _chosen(self._places[active], self._kinds[active], told, start)
-        aimed = (self._kinds[active] > 0) & aim.isfinite()
+        aim = self._places.at(active, told, start, seen)
+        aimed = aim.isfinite()
         return torch.where(aimed, aim, 0.0), aimed
 
     def met(self, active: Tensor, seen: Tensor, told: Tensor, start: Tensor) -> Tensor:
         """Say whether what is `seen` [B Q] is what sub-goals `active` [B] are to end in, [B]."""
         counts = self._counts[active]
-        ends = _chosen(self._ends[active], self._end_kinds[active], told, start)
-        gap = torch.where(counts, seen - ends, 0.0).square().sum(dim=-1).sqrt()
+        ends = self._ends.at(active, told, start, seen)
+        near = counts & self._within[active].isfinite()[:, None]
+        gap = torch.where(near, seen - ends, 0.0).square().sum(dim=-1).sqrt()
         inside = (seen >= self._low[active]) & (seen <= self._high[active])
         return (gap <= self._within[active]) & (inside | ~counts).all(dim=-1)
 
@@ -125,10 +127,9 @@ class Compiled:
     def _end(self, index: int, one: SubGoal, where: str) -> None:
         """Compile when a sub-goal is done."""
         done, where = one.done, f"{where}.done"
-        span = self._span(done.quantity, where)
+        span = self._ends.span(done.quantity, where)
         self._counts[index, span] = True
         if done.within is None:
-            self._ends[index, span] = 0.0
             self._low[index, span] = -torch.inf if done.above is None else done.above
             self._high[index, span] = torch.inf if done.below is None else done.below
             return
@@ -139,42 +140,4 @@ class Compiled:
                 f" `near`, or {done.quantity} to the sub-goal's `goal`"
             )
         self._within[index] = done.within
-        self._put(self._ends, self._end_kinds, index, done.quantity, place, where)
-
-    def _put(
-        self, values: Tensor, kinds: Tensor, index: int, quantity: str, place: Place, where: str
-    ) -> None:
-        """Write a place of `quantity` into row `index` of a table of places and one of kinds."""
-        span = self._span(quantity, where)
-        size = span.stop - span.start
-        if isinstance(place, str):
-            if place not in WORDS:
-                raise InputError(
-                    f"{where}.{quantity}: unknown place '{place}'; {nearest(place, WORDS)}"
-                )
-            if place == "told" and quantity != self._goal:
-                told = self._goal or "nothing"
-                raise InputError(
-                    f"{where}.{quantity}: expected numbers or `start`, came `told`, but the task"
-                    f" tells a {told}; name {quantity} in `goal`, or give {size} numbers"
-                )
-            kinds[index, span] = TOLD if place == "told" else START
-            return
-        if len(place) != size:
-            raise InputError(
-                f"{where}.{quantity}: expected {size} numbers, came {len(place)}: {place}"
-            )
-        values[index, span], kinds[index, span] = torch.tensor(place), NUMBER
-
-    def _span(self, quantity: str, where: str) -> slice:
-        known = self._readouts.layout.names
-        if quantity not in known:
-            raise InputError(
-                f"{where}: there is no readout '{quantity}'; {nearest(quantity, known)}"
-            )
-        return self._site.sensors.scalars[quantity]
-
-
-def _chosen(numbers: Tensor, kinds: Tensor, told: Tensor, start: Tensor) -> Tensor:
-    """Return places from where they come, [B Q]."""
-    return torch.where(kinds == START, start, torch.where(kinds == TOLD, told, numbers))
+        self._ends.put(index, done.quantity, place, where)

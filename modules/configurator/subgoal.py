@@ -13,9 +13,23 @@ from pydantic import Field, model_validator
 
 from agent.core.settings import Settings
 
-Place = str | list[float]
-"""A value of a readout in its unit; `told`, that of the task; `start`, that of the first tick."""
 WORDS = ("told", "start")
+"""What a place may be besides numbers and readouts: that of the task, that of the first tick."""
+
+
+class Offset(Settings):
+    """A place beside another: `of` is that one, `plus` how far from it, number by number."""
+
+    of: str | list[float | str]
+    plus: list[float]
+
+
+Place = str | list[float | str] | Offset
+"""A value of a readout in its unit: numbers or words, or one word for all numbers.
+
+A word is `told`, `start`, or a readout: what that is now, as the percept has it, tick by tick. A
+readout of one number is that number; one of as many as there are gives each its own.
+"""
 
 
 class Completion(Settings):

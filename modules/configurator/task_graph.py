@@ -72,14 +72,15 @@ class TaskGraphConfigurator(TrackingConfigurator):
         if len(self._active) != len(asked.goal):
             self.reset(len(asked.goal))
         told = self._compiled.told(asked.goal)
+        seen = torch.full_like(told, torch.nan)
         if felt is not None:
             seen = self._compiled.read(felt.latent)
             self._start = torch.where(self._start.isnan(), seen, self._start)
             self._judge(seen, told, inbox.last(Verdict))
-        return self._compiled.directive(asked, self._subgoals(told))
+        return self._compiled.directive(asked, self._subgoals(told, seen))
 
-    def _subgoals(self, told: Tensor) -> Subgoals:
-        aim, aimed = self._compiled.aims(self._active, told, self._start)
+    def _subgoals(self, told: Tensor, seen: Tensor) -> Subgoals:
+        aim, aimed = self._compiled.aims(self._active, told, self._start, seen)
         return Subgoals(aim, aimed, self._active.clone(), self._progress.clone(), self._names)
 
     def _judge(self, seen: Tensor, told: Tensor, verdict: Verdict | None) -> None:

@@ -186,6 +186,32 @@ def test_what_cannot_be_told_is_never_done() -> None:
     assert int(tick([3.0, 3.0, 0.0]).subgoals.active) == 1
 
 
+def test_a_place_may_be_where_something_is_seen_and_moves_with_it() -> None:
+    task = {
+        "level": told([3.0, "height"]),
+        "beside": told({"of": ["height", "told"], "plus": [-0.5, 1.0]}, after=["level"]),
+        "over": {
+            "after": ["beside"],
+            "goal": {"height": {"of": "start", "plus": [2.0]}},
+            "done": {"quantity": "place", "near": {"of": "place", "plus": [9.0, 0.0]}, "within": 1},
+        },
+    }
+    tick = going(task)
+    unseen = tick(None)
+    assert unseen.subgoals.aimed.tolist() == [[True, False, False]]
+    assert unseen.goal.tolist() == [[3.0, 5.0]], "what is told stays, where nothing was seen yet"
+    assert tick([0.0, 0.0, 7.0]).goal.tolist() == [[3.0, 7.0]]
+    assert tick([0.0, 0.0, 8.0]).goal.tolist() == [[3.0, 8.0]], "the thing has moved"
+    assert tick([3.0, 7.0, 7.0]).goal.tolist() == [[6.5, 6.0]], "its second number is the task's"
+    over = tick([6.5, 6.0, 7.0])
+    assert over.subgoals.aim.tolist() == [[0.0, 0.0, 9.0]], "higher than at first by 2"
+    assert over.goal.tolist() == [[5.0, 5.0]]
+    assert int(tick([6.5, 6.0, 9.0]).subgoals.active) == 2
+    assert tick([6.5, 6.0, 9.0]).subgoals.progress[0, 2] == Progress.ACTIVE, (
+        "9 m away from itself nothing ever is"
+    )
+
+
 def test_a_route_is_the_cheapest_order_there_is() -> None:
     price = {"a": 3.0, "b": 1.0, "b2": 0.5, "c": 1.0, "d": 2.0}
     after = {"c": ["a", "b"], "b2": ["d"]}
@@ -243,8 +269,17 @@ def test_a_route_is_the_cheapest_order_there_is() -> None:
             "expected a sub-goal that nothing comes after",
         ),
         ({n: told("told") for n in "abcdefghijklm"}, "expected at most 4096 sets of sub-goals"),
-        ({"a": told("there")}, r"goal.place: unknown place 'there'; known: start, told"),
+        ({"a": told("there")}, r"goal.place: unknown place 'there'; known: height"),
+        ({"a": told([1.0, "hight"])}, r"goal.place: unknown place 'hight'; did you mean 'height'"),
         ({"a": told([1.0])}, r"goal.place: expected 2 numbers, came 1: \[1.0\]"),
+        (
+            {"a": told({"of": "told", "plus": [1.0]})},
+            r"goal.place.plus: expected 2 numbers, came 1: \[1.0\]",
+        ),
+        (
+            {"a": {"goal": {"height": "place"}, "done": NEAR}},
+            r"goal.height: expected a readout of 1 number or 1, came 'place' of 2; name another",
+        ),
         (
             {"a": {"goal": {"hight": [1.0]}, "done": NEAR}},
             "no readout 'hight'; did you mean 'height'",
