@@ -31,7 +31,7 @@ $(READY): requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
 	touch $(READY)
 
-train-all: $(READY)  ## train the shipped checkpoints again (seventeen trainings, up to 20 minutes each)
+train-all: $(READY)  ## train the shipped checkpoints again (eighteen trainings, up to 20 minutes each)
 	for seed in 0 1 2; do $(BIN)/python run_agent.py train configs/reach.yaml --seed $$seed \
 	  --json docs/results/train-reach-seed$$seed.json || exit 1; done
 	$(BIN)/python run_agent.py train configs/reach-filter.yaml --json docs/results/train-reach-filter-seed0.json
@@ -43,6 +43,7 @@ train-all: $(READY)  ## train the shipped checkpoints again (seventeen trainings
 	for seed in 0 1 2; do $(BIN)/python run_agent.py train configs/lab/permanence.yaml world.opaque=false --fresh --seed $$seed \
 	  --json docs/results/train-permanence-seed$$seed.json || exit 1; done
 	$(BIN)/python run_agent.py train configs/lab/rooms-hierarchical.yaml --fresh --json docs/results/train-rooms-hierarchical-seed0.json
+	$(BIN)/python run_agent.py train configs/push.yaml --fresh --json docs/results/train-push-seed0.json
 	for seed in 0 1 2; do $(BIN)/python run_agent.py train configs/toys.yaml --seed $$seed \
 	  --json docs/results/train-toys-seed$$seed.json || exit 1; done
 
@@ -87,6 +88,7 @@ bench: $(READY)  ## measure what docs/results/ holds (hours; every line stands a
 	$(BIN)/python run_agent.py eval configs/lead.yaml --episodes 720 eval.oracle_episodes=8 --json docs/results/eval-lead.json
 	$(BIN)/python run_agent.py eval configs/stand.yaml --episodes 100 --json docs/results/eval-stand.json
 	$(BIN)/python run_agent.py eval configs/swingup.yaml --episodes 320 eval.oracle_episodes=0 --json docs/results/eval-swingup.json
+	$(BIN)/python run_agent.py eval configs/push.yaml --episodes 40 --json docs/results/eval-push.json
 	$(BIN)/python run_agent.py eval configs/stand.yaml --episodes 100 eval.oracle_episodes=0 \
 	  'configurator.weights={upright: 0.0, anticipation: 0.0}' --json docs/results/eval-stand-unwilling.json
 	$(BIN)/python run_agent.py bench futures configs/lead.yaml train.learner.steps=4000 train.readouts.steps=1000 \

@@ -244,7 +244,7 @@ def test_commands_of_the_readme_run(command: str, weights: Path, folder: Path) -
     if "--episodes" in words:
         words[words.index("--episodes") + 1] = "2"
     if what in ("run", "eval", "check") and "--checkpoint" not in words:
-        (body,) = [b for b in ("stand", "swingup") if b in command] or [""]
+        (body,) = [b for b in ("stand", "swingup", "push") if b in command] or [""]
         own = ROOT / "checkpoints" / f"{body}-seed0.safetensors"  # another body than of `weights`
         words += ["--checkpoint", str(own if body else weights)]
     code = main(words)
