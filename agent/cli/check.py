@@ -7,11 +7,14 @@ from pathlib import Path
 
 from agent.cli.common import checkpoints, configure, figure, mind_of, say, write_figures
 from agent.cli.preflight import preflight
+from agent.config.build import Blueprint, Mind
 from agent.report.wiring import draw
+from agent.train.climbing import expect_climbable
+from agent.train.course import course_of
 
 
 def main(options: argparse.Namespace) -> int:
-    """Validate config, names, settings, weights and wiring; returns the exit code.
+    """Validate config, training included, names, settings, weights and wiring; the exit code.
 
     A checkpoint that does not exist yet is said, not an error: the wiring is then checked with
     untrained parts.
@@ -23,6 +26,7 @@ def main(options: argparse.Namespace) -> int:
     else:
         say(f"no checkpoint at {path} yet; checking untrained parts")
         mind, about = found.assemble(), {}
+    _expect_trainable(found, mind)
     world = found.world(1)
     try:
         agent = mind.agent(world)
@@ -35,3 +39,9 @@ def main(options: argparse.Namespace) -> int:
     parameters = sum(p.numel() for m in mind.trainable().values() for p in m.parameters())
     write_figures(options, found, [found.config.seed], {"parameters": figure(parameters)})
     return 0
+
+
+def _expect_trainable(found: Blueprint, mind: Mind) -> None:
+    """Raise InputError if the section `train` does not fit; nothing is trained."""
+    course = course_of(found)
+    expect_climbable(mind, course.levels, course.learner.device)

@@ -97,6 +97,23 @@ def test_check(weights: Path, folder: Path, capsys: pytest.CaptureFixture[str]) 
     figures(folder / "c.json")
 
 
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ("train.explor.episodes=3", "train: unknown key 'explor'; did you mean 'explore'?"),
+        ("train.calibrate.rate=2", "calibrate.rate"),
+        ("train.levels.joint.steps=5", "expected a world model with levels above"),
+    ],
+)
+def test_check_looks_at_training_too(
+    setting: str, said: str, weights: Path, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["check", str(REACH), "--checkpoint", str(weights), setting]) == 2
+    told = capsys.readouterr()
+    assert said in told.out + told.err
+    assert not (folder / "wiring.svg").exists()
+
+
 def test_list_and_doctor(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["list", "--json", "l.json"]) == 0
     told = capsys.readouterr().out
