@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from agent.config.build import Mind
+from agent.config.build import Blueprint, Mind
 from agent.train.coarse import Span, Viewpoint
+from agent.train.course import course_of
 from agent.train.dataset import Dataset
+from agent.train.explore import Explorer, explorer_batch
 from modules.world_model.joint import context
 from modules.world_model.learn import Learner
 from modules.world_model.objectives.prediction import Prediction
@@ -61,3 +63,13 @@ def spans(mind: Mind, dataset: Dataset) -> list[Span]:
 
 def split(parts: list[Learner]) -> tuple[Learner, list[Learner]]:
     return parts[0], parts[1:]
+
+
+def explored(plain: Blueprint) -> Dataset:
+    """Return what exploring as configured shows."""
+    config = course_of(plain).explore
+    world = plain.world(explorer_batch(config))
+    try:
+        return Explorer(config, world, 1).collect(lambda *_: None)
+    finally:
+        world.close()

@@ -11,12 +11,10 @@ from torch import Tensor
 
 from agent.config import schema
 from agent.config.build import Blueprint, blueprint
-from agent.train.course import course_of
 from agent.train.dataset import Dataset
-from agent.train.explore import Explorer, explorer_batch
 from modules.world_model.joint import Joint
 from modules.world_model.learn import Learner
-from tests.tall import TALL, learners, predicting, spans, split
+from tests.tall import TALL, explored, learners, predicting, spans, split
 from tests.tiny import REACH
 
 
@@ -27,12 +25,7 @@ def plain() -> Blueprint:
 
 @pytest.fixture(scope="module")
 def seen(plain: Blueprint) -> Dataset:
-    config = course_of(plain).explore
-    world = plain.world(explorer_batch(config))
-    try:
-        return Explorer(config, world, 1).collect(lambda *_: None)
-    finally:
-        world.close()
+    return explored(plain)
 
 
 @pytest.mark.parametrize("level", [1, 2])

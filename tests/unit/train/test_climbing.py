@@ -21,12 +21,11 @@ from agent.train.climbing import climb, join
 from agent.train.coarse import Coarse, Span, ladder
 from agent.train.course import Trained, course_of, train
 from agent.train.dataset import Dataset
-from agent.train.explore import Explorer, explorer_batch
 from agent.train.progress import silent
 from agent.train.understanding import understand
 from modules.world_model.joint import Joint
 from tests.shelf import Power, shelf
-from tests.tall import JOINT, TALL, learners, spans, split
+from tests.tall import JOINT, TALL, explored, learners, spans, split
 from tests.tiny import REACH
 
 
@@ -52,12 +51,7 @@ def together(both: Blueprint) -> Trained:
 
 @pytest.fixture(scope="module")
 def seen(plain: Blueprint) -> Dataset:
-    config = course_of(plain).explore
-    world = plain.world(explorer_batch(config))
-    try:
-        return Explorer(config, world, 1).collect(lambda *_: None)
-    finally:
-        world.close()
+    return explored(plain)
 
 
 @pytest.mark.parametrize("level", [1, 2])
