@@ -26,8 +26,12 @@ from agent.core.subgoals import Subgoals
 
 
 class Mode(IntEnum):
-    """How an action is chosen. Source: LeCun (2022) sec. 3.1."""
+    """How an action is chosen. Source: LeCun (2022) sec. 3.1.
 
+    `CARRIED` is said of plans only: the last one went on, unexamined (`Directive.carry`).
+    """
+
+    CARRIED = 0
     REACTIVE = 1
     DELIBERATE = 2
 
@@ -122,7 +126,7 @@ class Directive:
     done; `past` what memory recollected; `subgoals` where a task of several stands: what terms may
     need to know besides the goal. `foreseen` is where, in the goal's quantity, the plan of the
     level above predicts to be after each of `H` ticks, in each of `F` equally likely futures.
-    `carry` says who, asked to react, goes on with the last plan without another look at it.
+    `carry` says who goes on with the last plan, if that is sound, without another look at it.
     It carries nothing about guardrails: the configurator has no handle on them.
     """
 

@@ -16,11 +16,15 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from agent.core.messages import Directive, Mode, Observation, Plan
-from agent.report.plots import AMBER, BLUE, GREEN, STYLE, TEAL, step_s, svg
+from agent.report.plots import AMBER, BLUE, GREEN, GREY, STYLE, TEAL, step_s, svg
 from agent.report.series import Array, Life
 from agent.report.subgoals import stack
 
-MODES = ((Mode.REACTIVE, "Mode-1, reacts", AMBER), (Mode.DELIBERATE, "Mode-2, deliberates", BLUE))
+MODES = (
+    (Mode.CARRIED, "goes on with the last plan", GREY),
+    (Mode.REACTIVE, "Mode-1, reacts", AMBER),
+    (Mode.DELIBERATE, "Mode-2, deliberates", BLUE),
+)
 
 
 def attention(weights: Tensor, names: Sequence[str]) -> str:
@@ -56,11 +60,13 @@ def executive(life: Life, header: Mapping[str, Any]) -> str:
 def _modes(ax: Axes, life: Life) -> None:
     """Draw what each tick's plan was made by."""
     modes = np.array(
-        [int(t.messages[Plan].mode[0]) if Plan in t.messages else 0 for t in life.ticks]
+        [int(t.messages[Plan].mode[0]) if Plan in t.messages else -1 for t in life.ticks]
     )
     tick = step_s(life)
     for mode, words, colour in MODES:
         spans = [(t, tick) for t in life.time_s[modes == mode]]
+        if mode == Mode.CARRIED and not spans:
+            continue
         label = f"{words} ({len(spans)} of {len(modes)} ticks)"
         ax.broken_barh(spans, (0.1, 0.8), color=colour, lw=0.4, label=label)
     ax.set(ylim=(0, 1), yticks=[0.5], yticklabels=["mode"])

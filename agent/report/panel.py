@@ -26,7 +26,7 @@ from agent.report.outlook import Glance, Outlook
 from agent.report.subgoals import stack, told
 
 REFRESH_HZ = 4
-MODES = {1: "Mode-1, reactive", 2: "Mode-2, deliberate"}
+MODES = {0: "goes on", 1: "Mode-1, reactive", 2: "Mode-2, deliberate"}
 TONES = {"allowed": "green", "repaired": "yellow", "vetoed": "red"}
 BADGES = {
     "good": "bold white on green",

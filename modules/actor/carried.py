@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from agent.core.messages import Directive, Mode
+from agent.core.messages import Directive
 from modules.actor.sampling import Pool
 from modules.actor.search import FAN, Found
 
@@ -16,15 +16,15 @@ from modules.actor.search import FAN, Found
 def carrying(held: Pool | None, directive: Directive) -> Tensor:
     """Say who goes on with the plan that is `held` [B C], unexamined, [B].
 
-    Who is asked to react and to `carry` on, and has a plan of this horizon that was allowed and of
-    finite energy when it was last looked at.
+    Who is asked to `carry` on, in either mode, and has a plan of this horizon that was allowed and
+    of finite energy when it was last looked at.
     """
     rows, carry = len(directive.goal), directive.carry
     shape = None if held is None else (len(held.actions), held.actions.shape[2])
     if carry is None or held is None or shape != (rows, directive.horizon):
         return torch.zeros(rows, dtype=torch.bool)
     sound = torch.isfinite(held.energy[:, 0]) & (held.violation[:, 0] <= 0)
-    return carry & sound & (directive.mode == Mode.REACTIVE)
+    return carry & sound
 
 
 def carried_on(held: Pool, rest: Tensor) -> Found:

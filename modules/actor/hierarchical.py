@@ -189,6 +189,7 @@ class Hierarchical(nn.Module):
             foreseen=wanted,
             latent=None,
             past=None,
+            carry=None,
         )
 
     def _wanted(self, index: int, standing: Standing, goal: Tensor) -> Tensor:

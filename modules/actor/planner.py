@@ -42,8 +42,9 @@ class Planner(nn.Module, ABC):
     the plan it returns is under the model never ranked behind any candidate. Anytime: it looks at
     `directive.budget_ms` before every wave and returns the best so far. Noise is shared by all
     agents, so an agent's plan does not depend on the others. A Mode-1 agent does not search: it
-    gets the best of the policy's proposal, bolder and gentler, and of its last plan; told to
-    `carry` on, the last plan as it is, if that was sound, with what was imagined of it then.
+    gets the best of the policy's proposal, bolder and gentler, and of its last plan. Told to
+    `carry` on, an agent of either mode gets the last plan as it is, if that was sound, with what
+    was imagined of it then.
     """
 
     class Config(Settings):
@@ -141,6 +142,9 @@ class Planner(nn.Module, ABC):
             self._proved = True
         begin = time.perf_counter()
         self._tick += 1
+        kept = carrying(self._held, directive)
+        mode = torch.where(kept, int(Mode.CARRIED), directive.mode)
+        directive = replace(directive, mode=mode)
         found = self._think(latent, directive, begin)
         best, tempting, fan = found.best, found.tempting, found.fan
         self._last, self._held = best.actions, best

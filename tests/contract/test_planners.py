@@ -219,9 +219,9 @@ def test_the_same_seed_makes_the_same_plans_and_another_does_not(slot: str, name
 def test_told_to_carry_on_it_does_not_look_again(slot: str, name: str) -> None:
     world = Slide()
     made, alone = actor(slot, name, world), actor(slot, name, Slide())
-    modes = [int(Mode.REACTIVE), int(Mode.REACTIVE), int(Mode.DELIBERATE)]
+    modes = [int(Mode.DELIBERATE), int(Mode.REACTIVE), int(Mode.DELIBERATE)]
     asked = ask(GOALS, modes)
-    carry = replace(asked, carry=torch.tensor([True, False, True]))
+    carry = replace(asked, carry=torch.tensor([True, False, False]))
     first = think(made, PLACES, asked)
     think(alone, PLACES[:1], asked.rows(slice(0, 1)))
     second = think(made, [[90.0, 90.0]] * 3, carry)
@@ -230,6 +230,7 @@ def test_told_to_carry_on_it_does_not_look_again(slot: str, name: str) -> None:
     assert all(same(v[:1], tensors(again)[k]) for k, v in tensors(second).items())
     assert float(second.energy[0]) < 1e3 < float(second.energy[1:].min()), "who is not to, looks"
     assert again.evaluations == 0
+    assert second.mode.tolist() == [int(Mode.CARRIED), *modes[1:]]
     tried = world.tried
     made.reset(3)
     think(made, PLACES, carry)

@@ -21,6 +21,7 @@ from agent.report.executive import attention, executive
 from agent.report.expectation import expectation, foreseen
 from agent.report.outlook import Glance, Outlook
 from agent.report.panel import Panel
+from agent.report.plots import GREY
 from agent.report.series import live_through
 from agent.report.subgoals import SubGoal, stack, told
 from tests.fake_run import HEADER, SIZES, ticks
@@ -133,6 +134,19 @@ def test_without_sub_goals_there_is_no_row() -> None:
     lived = saying(tick, replace(tick.messages[Appraisal], stage=None))
     assert stack(lived.messages, HEADER) == []
     assert "sub-goals" not in shown([lived])
+
+
+def test_a_plan_that_goes_on_unexamined_is_told_from_mode_1() -> None:
+    lived = []
+    for tick in ticks(4):
+        took = torch.tensor([0 if tick.index % 2 else 2])
+        lived.append(saying(tick, replace(tick.messages[Plan], mode=took)))
+    assert "actor        goes on" in shown(lived)
+    drawn = executive(live_through(Record(HEADER, (), (), False), Episode(0, tuple(lived))), HEADER)
+    usual = executive(
+        live_through(Record(HEADER, (), (), False), Episode(0, tuple(ticks(4)))), HEADER
+    )
+    assert drawn.count(GREY) > usual.count(GREY)
 
 
 def test_the_report_draws_both_and_leaves_out_what_was_not_lived_to_see() -> None:
