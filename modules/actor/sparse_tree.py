@@ -42,9 +42,11 @@ class SparseTree(CEM):
     class Config(CEM.Config):
         """As `cem`, and the tree.
 
-        Places closer than the share `near` of a step's mean length count as one; at most `width` of
-        a layer are followed. The best `routes` are handed on: remaining at the end of one counts
-        for `patience` steps. `spread` is the deviation of the boldest actions tried, in
+        All `branches` are tried as first steps, and `deeper` of them after that, at every depth
+        others; 0: all. Places closer than the share `near` of a step's mean length count as one; at
+        most `width` of a layer are followed. The best `routes` are handed on: remaining at the end
+        of one counts for `patience` steps, and rest follows it, which may itself break a guardrail;
+        then another route does. `spread` is the deviation of the boldest actions tried, in
         units of half the actuator range; the gentlest are a fifth of it. A step that ended farther
         than `wary`, in the goal's unit, from where it was foreseen is not tried again in the next
         `kept` plans of the episode, nor one that begins and ends within that of it; 0: all are.
@@ -64,6 +66,7 @@ class SparseTree(CEM):
         grounded: bool = False
         trust: float = Field(default=0.0, ge=0)
         iterations: int = Field(default=3, ge=0)
+        deeper: int = Field(default=0, ge=0)
 
     posts: ClassVar[type] = Plan
     config: Config
@@ -178,7 +181,8 @@ class SparseTree(CEM):
                 break
             owners = torch.arange(len(trees)).repeat_interleave(torch.tensor(counts))
             states = torch.cat([tree.states[tree.frontier] for tree in trees])
-            tried = choices[None, :, None].expand(len(states), -1, -1, -1)
+            which = self._which(depth, len(choices))
+            tried = choices[None, which, None].expand(len(states), -1, -1, -1)
             rollout, bill = self._objective(states, tried, directive.rows(owners))
             bound = 0.0 if depth else bill.violation[:, :1].clamp(min=0.0)  # rest comes first
             good = torch.isfinite(bill.energy) & (bill.violation <= bound)
@@ -191,8 +195,16 @@ class SparseTree(CEM):
                     good &= (there - first[1]).norm(dim=-1) <= self.config.trust
             told = Step(rollout.latents.mean(dim=0)[:, :, 0], there, bill.energy, good)
             for tree, part in zip(trees, told.split(counts), strict=True):
-                tree.grow(part, self.config.near, self.config.width)
+                tree.grow(part, self.config.near, self.config.width, which)
         return trees
+
+    def _which(self, depth: int, count: int) -> Tensor:
+        """Return which of `count` actions are tried at a depth: all, or rest and `deeper` more."""
+        some = self.config.deeper
+        if not depth or not some or some >= count - 1:
+            return torch.arange(count)
+        spread = torch.arange(some) * (count - 1) // some
+        return torch.cat((torch.zeros(1, dtype=torch.int64), 1 + (spread + depth) % (count - 1)))
 
     def _choices(self) -> Tensor:
         """Return this tick's actions [P A], rest first, the same for all agents."""

@@ -46,8 +46,11 @@ class Grown:
         self._parent = self._choice = torch.full((1,), -1)
         self._radius = 0.0
 
-    def grow(self, step: Step, near: float, width: int) -> None:
-        """Add what is new among the ends of a step from the frontier's states, cheapest first."""
+    def grow(self, step: Step, near: float, width: int, these: Tensor) -> None:
+        """Add what is new among the ends of a step from the frontier's states, cheapest first.
+
+        `these` [P] of all actions were tried.
+        """
         self.tried += step.energy.numel()
         if not self._radius:
             self.places = step.places[0, :1]
@@ -63,7 +66,7 @@ class Grown:
         self._paid = torch.cat((self._paid, paid[chosen]))
         self._last = torch.cat((self._last, step.energy[came, which][chosen]))
         self._parent = torch.cat((self._parent, parents[chosen]))
-        self._choice = torch.cat((self._choice, which[chosen]))
+        self._choice = torch.cat((self._choice, these[which[chosen]]))
         self.frontier = torch.arange(first, len(self.states))
 
     def _sparse(self, places: Tensor, paid: Tensor, width: int) -> Tensor:

@@ -64,17 +64,45 @@ def test_states_of_a_tree_keep_their_distance_and_the_cheapest_stays() -> None:
     tree = Grown(torch.zeros(2), choices)
     energy = torch.tensor([[5.0, 3.0, 2.0, 1.0]])
     every = torch.ones(1, 4, dtype=torch.bool)
-    tree.grow(Step(choices[None], choices[None], energy, every), near=0.4, width=9)
+    tree.grow(
+        Step(choices[None], choices[None], energy, every), near=0.4, width=9, these=torch.arange(4)
+    )
     assert torch.equal(tree.states, choices[[0, 3, 2]])
     ends = tree.states[tree.frontier][:, None] + choices
     more = torch.full((2, 4), 1.0)
     allowed = torch.tensor([[True, False, True, True], [True, True, True, True]])
-    tree.grow(Step(ends, ends, more, allowed), near=0.4, width=2)
+    tree.grow(Step(ends, ends, more, allowed), near=0.4, width=2, these=torch.arange(4))
     assert len(tree.states) == 5
     gaps = torch.cdist(tree.states, tree.states) + 9.0 * torch.eye(5)
     assert float(gaps.min()) > 0.2
     routes = tree.routes(count=1, patience=1.0)
     assert routes[0].tolist()[0] == choices[3].tolist(), "by way of the cheapest"
+
+
+def test_a_tree_remembers_which_of_all_actions_it_took() -> None:
+    choices = torch.tensor([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
+    tree, some = Grown(torch.zeros(2), choices), torch.tensor([0, 2])
+    ends, every = choices[None, some], torch.ones(1, 2, dtype=torch.bool)
+    tree.grow(Step(ends, ends, torch.tensor([[5.0, 1.0]]), every), near=0.4, width=9, these=some)
+    assert torch.equal(tree.routes(count=1, patience=1.0)[0], choices[[2]])
+
+
+def test_deeper_down_some_of_the_first_steps_are_tried_and_others_at_every_depth() -> None:
+    place = Site(PLACE, BODY, 20.0, 2, PLACE, ("away",), ("wall",), Trap())  # type: ignore[arg-type]
+    made = SparseTree(SparseTree.Config(branches=13, deeper=4), place)
+    assert made._which(0, 13).tolist() == list(range(13))
+    second, third = made._which(1, 13), made._which(2, 13)
+    assert second.tolist() == [0, 2, 5, 8, 11], "rest, and others evenly spread"
+    assert third[0] == 0
+    assert not set(second[1:].tolist()) & set(third[1:].tolist())
+    for depth in range(40):
+        tried = made._which(depth, 13).tolist()
+        assert len(set(tried)) == len(tried)
+        assert max(tried) < 13
+    for deeper in (0, 12, 99):
+        every = SparseTree(SparseTree.Config(branches=13, deeper=deeper), place)
+        assert every._which(3, 13).tolist() == list(range(13))
+    assert left(SparseTree, width=96, branches=48, deeper=16) < 0.4
 
 
 def test_what_was_tried_in_vain_is_not_tried_again_in_the_episode() -> None:
