@@ -11,17 +11,17 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from matplotlib.figure import Figure
 from rich.console import Console
 
 from agent.core.loop import Tick
 from agent.core.messages import Appraisal, Directive, Percept, Plan
 from agent.core.subgoals import Progress, Subgoals
 from agent.record.playback import Episode, Record
-from agent.report.executive import attention, executive
+from agent.report.executive import _modes, attention, executive
 from agent.report.expectation import expectation, foreseen
 from agent.report.outlook import Glance, Outlook
 from agent.report.panel import Panel
-from agent.report.plots import GREY
 from agent.report.series import live_through
 from agent.report.subgoals import SubGoal, stack, told
 from tests.fake_run import HEADER, SIZES, ticks
@@ -137,16 +137,21 @@ def test_without_sub_goals_there_is_no_row() -> None:
 
 
 def test_a_plan_that_goes_on_unexamined_is_told_from_mode_1() -> None:
-    lived = []
-    for tick in ticks(4):
-        took = torch.tensor([0 if tick.index % 2 else 2])
-        lived.append(saying(tick, replace(tick.messages[Plan], mode=took)))
-    assert "actor        goes on" in shown(lived)
-    drawn = executive(live_through(Record(HEADER, (), (), False), Episode(0, tuple(lived))), HEADER)
-    usual = executive(
-        live_through(Record(HEADER, (), (), False), Episode(0, tuple(ticks(4)))), HEADER
-    )
-    assert drawn.count(GREY) > usual.count(GREY)
+    def life(*modes: int) -> list[Tick]:
+        every = zip(ticks(len(modes)), modes, strict=True)
+        return [saying(t, replace(t.messages[Plan], mode=torch.tensor([m]))) for t, m in every]
+
+    assert "actor        goes on" in shown(life(2, 0, 2, 0))
+    told = [_labels(life(2, 0, 2, 0)), _labels(life(2, 1, 2, 1))]
+    assert "goes on with the last plan (2 of 4 ticks)" in told[0]
+    assert not any(label.startswith("goes on") for label in told[1])
+
+
+def _labels(lived: Sequence[Tick]) -> list[str]:
+    ax = Figure().subplots()
+    _modes(ax, live_through(Record(HEADER, (), (), False), Episode(0, tuple(lived))))
+    labels: list[str] = ax.get_legend_handles_labels()[1]
+    return labels
 
 
 def test_the_report_draws_both_and_leaves_out_what_was_not_lived_to_see() -> None:
