@@ -81,6 +81,9 @@ def parser() -> argparse.ArgumentParser:
         metavar="MINUTES",
         help="scoreboard: for what learns by reward, marks 5,15,45; 0: none",
     )
+    top.add_argument(
+        "--kept", action="store_true", help="scoreboard: live no more; tell what is kept"
+    )
     top.add_argument("--lives", type=int, metavar="N", help="bench continual: per checkpoint")
     top.add_argument("--mode", type=int, choices=(1, 2), help="1 reactive, 2 deliberate")
     top.add_argument("--checkpoint", type=Path, action="append", metavar="FILE")

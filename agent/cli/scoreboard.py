@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -38,7 +39,7 @@ def main(options: argparse.Namespace) -> int:
     seeds, count = options.seeds or SEEDS, options.episodes or EPISODES
     if min(seeds, count) < 1:
         raise InputError("scoreboard: expected --seeds and --episodes of at least 1; raise them")
-    if minutes:
+    if minutes and not options.kept:
         library_of()  # refused now rather than after an hour
     words = [options.config, *options.overrides] if options.config else options.overrides
     changes = [word for word in words if "=" in word]
@@ -47,9 +48,10 @@ def main(options: argparse.Namespace) -> int:
     work: list[Cell] = []
     for name, path in (named or suite()).items():
         config = path and schema.load(path, changes)
-        worlds[config.name if config else name] = {}
-        work += cells(config, seeds, count, minutes) if config else []
-    for cell, found in spread(work, measure):
+        own = cells(config, seeds, count, minutes) if config else []
+        worlds[config.name if config else name] = {} if any(c.weights for c in own) else {OURS: []}
+        work += own
+    for cell, found in spread(work, partial(measure, live=not options.kept)):
         for who, run in found.items():
             worlds[cell.config.name].setdefault(who, []).append(run)
             say(f"  {cell.config.name}, seed {cell.seed}: {who} {run['value']:.4g}")
@@ -79,16 +81,19 @@ def budget(text: str) -> list[float]:
 
 
 def tell(worlds: Mapping[str, Runs]) -> dict[str, Figure]:
-    """Return the figures of all runs: by world and contestant, and over worlds by contestant."""
+    """Return the figures of all runs: by world and contestant, and over worlds by contestant.
+
+    Who has no runs has no value: what is not trained.
+    """
     figures: dict[str, Figure] = {}
     scores: dict[str, list[list[float]]] = {}
     for world, runs in worlds.items():
         known = normalised(runs)
-        for who, some in (runs if OURS in runs else {OURS: [], **runs}).items():
+        for who, some in runs.items():
             name, n = f"{world}.{who}", len(some)
             unit = "return" if any(run["paid"] for run in some) else "share"
             figures[name] = figure(*interquartile_mean([_known(some, "value")]), n, unit)
-            if who in known:
+            if known.get(who):
                 scores.setdefault(who, []).append(known[who])
                 figures[f"{name}.score"] = figure(*interquartile_mean([known[who]]), n)
             for part, unit in PARTS.items():

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,16 +23,19 @@ from agent.evaluate.episodes import Outcome, referable, trials_of
 from agent.evaluate.sac import Sac
 from agent.evaluate.workers import Job, live_through
 from agent.record import checkpoint
-from agent.record.files import kept
+from agent.record.files import kept, recalled
 from worlds.environments import REGISTERED
 
 OURS, REACTIVE, RANDOM, ORACLE, SAC = "ours", "mode1", "random", "oracle", "sac"
 CONFIGS, KEPT = Path("configs"), Path("runs/scoreboard")
+ELSEWHERE = {"rooms": "lab/rooms-hierarchical.yaml"}
+"""Worlds whose agent with weights is another than the plain one."""
 
 Run = dict[str, float | None]
 """A contestant over some `episodes`: `value`, the mean return where the world has `paid` (1 or 0),
 else the share of goals reached; `broken`, the share of ticks that broke a limit, None if the world
-counts none; `trained_s` and `steps` of training, where they are known."""
+counts none; `trained_s` and `steps` of training, where they are known: seconds of wall-clock, or of
+the processor where weights know them, since trainings of ours have shared machines."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +55,9 @@ class Cell:
 
 def suite() -> dict[str, Path | None]:
     """Return all worlds of ours that are acted in, with the config of each that has one."""
-    paths = {w: CONFIGS / f"{w.replace('_', '-')}.yaml" for w in REGISTERED}
-    return {path.stem: path if path.is_file() else None for path in paths.values()}
+    names = {w: w.replace("_", "-") for w in REGISTERED}
+    paths = {n: CONFIGS / ELSEWHERE.get(w, f"{n}.yaml") for w, n in names.items()}
+    return {name: path if path.is_file() else None for name, path in paths.items()}
 
 
 def cells(config: AgentConfig, seeds: int, count: int, minutes: Sequence[float]) -> list[Cell]:
@@ -101,20 +106,34 @@ def weights_of(config: AgentConfig, seed: int) -> Path | None:
     return path if path.is_file() and (seed == 0 or name != config.checkpoint) else None
 
 
-def measure(cell: Cell) -> dict[str, Run]:
-    """Return the runs of a cell by contestant: `sac15` after 15 minutes. Kept, so found again."""
+def measure(cell: Cell, live: bool = True) -> dict[str, Run]:
+    """Return the runs of a cell by contestant: `sac15` after 15 minutes. Kept, so found again.
+
+    Not to `live` is to return only what is kept: nothing where nothing is.
+    """
     torch.set_num_threads(1)
     about = {} if cell.weights is None else checkpoint.load(cell.weights)[1]
     key = schema.config_hash(
         {
-            "config": blueprint(cell.config).resolved(),
+            "config": _told(cell),
             "weights": about.get("sha256"),
             "told": [cell.who, cell.seed, cell.episodes, cell.minutes],
         }
     )
     path = KEPT / f"{cell.config.name}-{cell.who}-seed{cell.seed}.json"
-    runs: dict[str, Run] = kept(path, key, lambda: _measured(cell, about.get("figures", {})))
-    return runs
+    runs: dict[str, Run] | None = recalled(path, key)
+    if runs is None and live:
+        runs = kept(path, key, lambda: _measured(cell, about.get("figures", {})))
+    return runs or {}
+
+
+def _told(cell: Cell) -> dict[str, Any]:
+    """Return what of its config a run depends on: of baselines', no more than what is asked."""
+    whole = blueprint(cell.config).resolved()
+    asked = {"ticks": cell.config.eval.ticks, **{n: whole[n] for n in ("world", "goal")}}
+    if cell.weights is None:
+        return asked
+    return asked | {n: v for n, v in whole.items() if n not in ("run", "train", "eval")}
 
 
 def _measured(cell: Cell, figures: Mapping[str, float]) -> dict[str, Run]:
@@ -122,7 +141,7 @@ def _measured(cell: Cell, figures: Mapping[str, float]) -> dict[str, Run]:
         return _learning(cell)
     if cell.weights is not None:
         job = Job(cell.config, cell.weights, cell.episodes, cell.who == ORACLE)
-        taken: Run = {"trained_s": figures.get("train_s")}
+        taken: Run = {"trained_s": figures.get("train_cpu_s", figures.get("train_s"))}
         return {cell.who: _run(live_through(job)) | taken}
     world = blueprint(cell.config).world(len(cell.episodes))
     try:

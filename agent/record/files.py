@@ -27,15 +27,22 @@ def write_whole(path: Path, text: str) -> None:
         ) from None
 
 
+def recalled(path: Path, key: str) -> Any:
+    """Return what `kept` keeps in `path` for this `key`; None if that is nothing, or another's."""
+    if not path.is_file():
+        return None
+    before = json.loads(path.read_text("utf-8"))
+    return before["figures"] if before["key"] == key else None
+
+
 def kept(path: Path, key: str, make: Callable[[], Any]) -> Any:
     """Return what `make` gave for the same `key`, from `path`; else make it, and keep it there.
 
     It must be what JSON can hold.
     """
-    if path.is_file():
-        before = json.loads(path.read_text("utf-8"))
-        if before["key"] == key:
-            return before["figures"]
+    figures = recalled(path, key)
+    if figures is not None:
+        return figures
     figures = make()
     write_whole(path, json.dumps({"key": key, "figures": figures}, indent=1) + "\n")
     return figures

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from agent.report.plots import CYCLE, GREY, STYLE, svg
@@ -16,6 +18,9 @@ from agent.report.results import between, where
 GUIDE, FILE = Path("docs/guides/scoreboard.md"), "scoreboard.json"
 NAMES = {"random": "random", "oracle": "true simulator", "ours": "ours", "mode1": "ours, Mode-1"}
 OURS, REFERENCES = ("ours", "mode1"), ("random", "oracle")
+COLOURS = dict(zip(("ours", "ours, Mode-1", "SAC"), CYCLE, strict=False))
+PANELS = 4
+"""Panels side by side in the picture."""
 
 Figures = Mapping[str, Mapping[str, Any]]
 
@@ -43,7 +48,7 @@ def table(figures: Figures) -> str:
     """Return the scores, and the share of ticks that broke a limit, as two tables in Markdown.
 
     A score stands by itself; without a true simulator to compare with, what was reached does, in
-    brackets.
+    brackets. A cell is empty where nothing was measured.
     """
     worlds = list(dict.fromkeys(n.partition(".")[0] for n in figures if not n.startswith("all.")))
     found = {n.split(".")[1] for n in figures if not n.startswith("all.")}
@@ -64,27 +69,64 @@ def table(figures: Figures) -> str:
 
 
 def draw(figures: Figures) -> str:
-    """Return an SVG: by world, what was reached after how many minutes of training."""
-    marks: dict[str, dict[str, list[tuple[float, float]]]] = {}
-    for name, found in figures.items():
-        world, _, who = name.partition(".")
-        minutes = figures.get(f"{name}.trained_s")
-        if minutes is not None and found["value"] is not None:
-            shown = figures.get(f"{name}.score", found)["value"]
-            kind = NAMES.get(who, "SAC")
-            points = marks.setdefault(world, {}).setdefault(kind, [])
-            points.append((float(minutes["value"]) / 60, float(shown)))
+    """Return an SVG, a panel a world: what was reached after how many minutes of training.
+
+    Dashed is the true simulator; dotted is whose training nobody timed. Where there is no score,
+    the panel shows what was reached.
+    """
+    told = [n for n, f in figures.items() if n.count(".") == 1 and f["value"] is not None]
+    worlds = list(dict.fromkeys(n.partition(".")[0] for n in told if not n.startswith("all.")))
+    across = min(max(len(worlds), 1), PANELS)
+    down = -(-max(len(worlds), 1) // across)
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(3.4 * max(len(marks), 1), 3.0), layout="constrained")
-        axes = figure.subplots(1, max(len(marks), 1), squeeze=False)[0]
-        for ax, (world, kinds) in zip(axes, marks.items(), strict=False):
-            for (kind, points), colour in zip(kinds.items(), CYCLE, strict=False):
-                ax.plot(*zip(*sorted(points), strict=True), "o-", color=colour, ms=4, label=kind)
-            if f"{world}.oracle.score" in figures:
-                ax.axhline(100.0, color=GREY, lw=1, ls="--")
-            ax.set(title=world, xlabel="minutes of training")
-        axes[0].legend(loc="lower right")
+        figure = Figure(figsize=(2.6 * across + 0.4, 2.3 * down + 0.4), layout="constrained")
+        axes = figure.subplots(down, across, squeeze=False).ravel()
+        for ax, world in zip(axes, worlds, strict=False):
+            _panel(ax, figures, world, [n for n in told if n.startswith(f"{world}.")])
+        for ax in axes[len(worlds) :]:
+            ax.set_axis_off()
+        shown: dict[str, Artist] = {}
+        for ax in axes:
+            lines, kinds = ax.get_legend_handles_labels()
+            shown |= dict(zip(kinds, lines, strict=True))
+        if shown:
+            handles = [shown[kind] for kind in COLOURS if kind in shown]
+            figure.legend(handles=handles, loc="outside upper left", ncols=len(handles))
         return svg(figure)
+
+
+def _panel(ax: Axes, figures: Figures, world: str, names: list[str]) -> None:
+    """Draw one world: a line of each kind of contestant over its minutes, with 95 % intervals."""
+    scored = f"{world}.oracle.score" in figures
+    lines: dict[str, list[tuple[float, float, float, float]]] = {}
+    for name in names:
+        who = name.partition(".")[2]
+        if who in REFERENCES:
+            continue
+        found = figures[f"{name}.score" if scored else name]
+        value, low, high = (
+            float(found["value"] if found[bound] is None else found[bound])
+            * (100 if found["unit"] == "share" else 1)
+            for bound in ("value", "low", "high")
+        )
+        kind, spent = NAMES.get(who, "SAC"), figures.get(f"{name}.trained_s")
+        if spent is None:
+            ax.axhline(value, color=COLOURS[kind], lw=1.2, ls=":", label=kind)
+        else:
+            point = (float(spent["value"]) / 60, value, max(0.0, value - low), max(0.0, high - value))
+            lines.setdefault(kind, []).append(point)
+    for kind, points in lines.items():
+        minutes, values, *off = zip(*sorted(points), strict=True)
+        style: Any = {"fmt": "o-", "ms": 4, "capsize": 2, "color": COLOURS[kind]}
+        ax.errorbar(minutes, values, yerr=off, label=kind, **style)
+    if scored:
+        ax.axhline(100.0, color=GREY, lw=1, ls="--")
+    paid = any(figures[name]["unit"] == "return" for name in names)
+    ylabel = "score" if scored else "return" if paid else "goals reached, %"
+    ax.set(title=world, xlabel="minutes of training", ylabel=ylabel)
+    ax.set_xlim(left=0.0)
+    if not paid or scored:
+        ax.set_ylim(bottom=min(-5.0, ax.get_ylim()[0]), top=max(110.0, ax.get_ylim()[1]))
 
 
 def _minutes(who: str) -> float:
@@ -99,7 +141,8 @@ def _row(cells: list[str]) -> str:
 def _cell(figures: Figures, world: str, who: str) -> str:
     found = figures.get(f"{world}.{who}")
     if found is None or found["value"] is None:
-        return "not trained" if who in OURS else ""
+        without = (figures.get(f"{world}.ours") or {"value": 0.0})["value"] is None
+        return "not trained" if who in OURS and without else ""
     score = figures.get(f"{world}.{who}.score")
     if score is None or who in REFERENCES:
         return f"({_raw(found)})"
@@ -122,8 +165,8 @@ def _total(figures: Figures, who: str) -> str:
     found = figures.get(f"all.{who}.score")
     if found is None or found["value"] is None:
         return ""
-    worlds = figures[f"all.{who}.worlds"]["value"]
-    return f"{_score(found)}, {worlds:.0f} worlds"
+    worlds = int(figures[f"all.{who}.worlds"]["value"])
+    return f"{_score(found)}, {worlds} world{'s' if worlds > 1 else ''}"
 
 
 __all__ = ["draw", "fill", "render", "table"]

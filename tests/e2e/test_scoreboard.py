@@ -13,6 +13,7 @@ from agent.cli.main import main
 from agent.core.errors import InputError
 from agent.evaluate import scoreboard
 from agent.evaluate.sac import library_of
+from agent.record import checkpoint
 from tests.tiny import REACH, ROOT, TINY, figures
 
 ROOMS = ROOT / "configs" / "rooms.yaml"
@@ -34,7 +35,10 @@ def home(weights: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_everyone_is_told_who_is_not_trained_too_and_lives_once(
-    home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    home: Path,
+    weights: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     words = (REACH, ROOMS, *TINY, "--budget", 0, "--seeds", 2)
     found = told(*words)
@@ -45,6 +49,8 @@ def test_everyone_is_told_who_is_not_trained_too_and_lives_once(
     assert found["reach.oracle.episodes"]["value"] == 1
     assert found["rooms.ours"]["value"] is None
     assert found["reach.ours.broken"]["value"] == 0
+    spent = checkpoint.load(weights)[1]["figures"]["train_cpu_s"]
+    assert found["reach.ours.trained_s"]["value"] == spent
     out = capsys.readouterr().out
     assert "| rooms | (0 %) |  | not trained | not trained |" in out
     kept = sorted(p.name for p in (home / "runs" / "scoreboard").iterdir())
@@ -64,12 +70,53 @@ def test_sac_is_measured_at_every_mark(home: Path) -> None:
     assert (home / "s.svg").read_text().startswith("<svg")
 
 
+def test_what_makes_no_difference_is_not_lived_again(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lived: list[str] = []
+    whole = scoreboard._measured
+
+    def noted(cell: Any, figures: Any) -> Any:
+        lived.append(cell.who)
+        return whole(cell, figures)
+
+    monkeypatch.setattr(scoreboard, "_measured", noted)
+    words = (REACH, *TINY, "--budget", 0, "--seeds", 1)
+    told(*words)
+    assert lived == ["random", "ours", "mode1", "oracle"]
+    lived.clear()
+    told(*words, "train.readouts.steps=7", "eval.batch=3", "run.ticks=9")
+    assert lived == []
+    told(*words, "configurator.horizon=3")
+    assert lived == ["ours", "mode1", "oracle"], "random commands have no horizon"
+    lived.clear()
+    told(*words, "world.dropout=0.5", "configurator.horizon=3")
+    assert lived == ["random", "ours", "mode1", "oracle"]
+
+
+def test_a_look_in_between_lives_nothing(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = (REACH, *TINY, "--seeds", 2, "--budget", "0.01", "--kept")
+    assert told(*words) == {}
+    assert "not trained" not in capsys.readouterr().out, "it is, and was not measured"
+    told(REACH, *TINY, "--seeds", 1, "--budget", 0)
+    monkeypatch.setattr(scoreboard, "_measured", lambda *_: pytest.fail("lived"))
+    monkeypatch.setattr(command, "library_of", lambda: pytest.fail("not needed"))
+    found = told(*words)
+    assert {f["n"] for name, f in found.items() if name.count(".") == 1 and "all" not in name} == {
+        1
+    }
+    assert "reach.sac0_01" not in found
+
+
 def test_all_worlds_that_are_acted_in_are_there(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
     found = scoreboard.suite()
     assert found["reach"] == Path("configs/reach.yaml")
     assert {"stand", "rooms", "push", "reach-pixels"} <= set(found)
     assert found["push"] is None or found["push"].is_file()
+    assert found["rooms"] == Path("configs/lab/rooms-hierarchical.yaml"), "the one with weights"
 
 
 @pytest.mark.parametrize("text", ["soon", "-1", "5;15", "nan", "inf"])

@@ -36,7 +36,9 @@ def test_zero_is_random_and_a_hundred_the_true_simulator() -> None:
 
 def figures() -> dict[str, Any]:
     paid = {"random": [run(12.0, paid=1.0)], "sac15": [run(577.0, paid=1.0)]}
-    return tell({"a": RUNS, "b": {**RUNS, "ours": [run(0.9)]}, "c": paid, "d": {}})
+    return tell(
+        {"a": RUNS, "b": {**RUNS, "ours": [run(0.9)]}, "c": {"ours": [], **paid}, "d": {"ours": []}}
+    )
 
 
 def test_a_table_has_a_row_for_every_world() -> None:
@@ -45,12 +47,30 @@ def test_a_table_has_a_row_for_every_world() -> None:
     assert found["all.ours.worlds"]["value"] == 2
     rows = scoreboard.table(found).splitlines()
     assert rows[0] == "|  | random | true simulator | ours | ours, Mode-1 | SAC, 15 min |"
-    assert rows[2] == ("| a | (20 %) | (90 %) | 50 [0, 100], n = 3 | not trained | 0, n = 1 |")
+    assert rows[2] == ("| a | (20 %) | (90 %) | 50 [0, 100], n = 3 |  | 0, n = 1 |")
     assert rows[3].startswith("| b | (20 %) | (90 %) | 100, n = 1 |")
     assert rows[4] == "| c | (12) |  | not trained | not trained | (577) |"
     assert rows[5] == "| d |  |  | not trained | not trained |  |"
     assert "| a | 0 % | 0 % | 0 % |  | 25 % |" in rows
-    assert scoreboard.draw(found).startswith("<svg")
+    assert "n = 4, 2 worlds |" in rows[6]
+    one = scoreboard.table(tell({"a": RUNS})).splitlines()
+    assert "n = 3, 1 world |" in one[3]
+
+
+def test_the_picture_has_a_panel_for_every_world_and_a_colour_for_every_kind() -> None:
+    drawn = scoreboard.draw(figures())
+    assert drawn.startswith("<svg")
+    for text, count in (("minutes of training", 3), ("score", 2), ("return", 1), ("SAC", 1)):
+        assert drawn.count(f"<!-- {text} -->") == count, text
+    for kind, there in (("ours", True), ("ours, Mode-1", False), ("SAC", True)):
+        assert (scoreboard.COLOURS[kind] in drawn) is there, kind
+    alone = scoreboard.draw(tell({"c": {"sac15": RUNS["sac15"]}}))
+    assert scoreboard.COLOURS["SAC"] in alone
+    assert scoreboard.COLOURS["ours"] not in alone, "a kind keeps its colour"
+    assert "<!-- goals reached, % -->" in alone
+    many = tell({f"w{i}": RUNS for i in range(scoreboard.PANELS + 1)})
+    assert scoreboard.draw(many).count("<!-- minutes of training -->") == scoreboard.PANELS + 1
+    assert scoreboard.draw({}).startswith("<svg")
 
 
 def test_the_guide_holds_the_rendering(folder: Path) -> None:
