@@ -102,6 +102,8 @@ def tell(worlds: Mapping[str, Runs]) -> dict[str, Figure]:
     for who, strata in scores.items():
         n = sum(map(len, strata))
         figures[f"all.{who}.score"] = figure(*interquartile_mean(strata), n=n)
+        middle = float(np.mean([np.mean(runs) for runs in strata]))
+        figures[f"all.{who}.mean"] = figure(middle, n=len(strata))
         figures[f"all.{who}.worlds"] = figure(len(strata), n=len(strata))
     return figures
 

@@ -58,7 +58,9 @@ def table(figures: Figures) -> str:
     for world in worlds:
         lines.append(_row([world, *(_cell(figures, world, w) for w in who)]))
     whole = ["" if w in REFERENCES else _total(figures, w) for w in who]
-    lines += [_row(["**all**, interquartile mean", *whole]), "", "Ticks that broke a limit:", ""]
+    means = ["" if w in REFERENCES else _mean(figures, w) for w in who]
+    lines += [_row(["**all**, interquartile mean", *whole]), _row(["**all**, mean", *means])]
+    lines += ["", "Ticks that broke a limit:", ""]
     lines += [_row(head), "|---" * len(head) + "|"]
     for world in worlds:
         broken = [figures.get(f"{world}.{w}.broken") for w in who]
@@ -75,7 +77,8 @@ def draw(figures: Figures) -> str:
     the panel shows what was reached.
     """
     told = [n for n, f in figures.items() if n.count(".") == 1 and f["value"] is not None]
-    worlds = list(dict.fromkeys(n.partition(".")[0] for n in told if not n.startswith("all.")))
+    told = [n for n in told if n.partition(".")[2] not in REFERENCES]
+    worlds = list(dict.fromkeys(n.partition(".")[0] for n in told))
     across = min(max(len(worlds), 1), PANELS)
     down = -(-max(len(worlds), 1) // across)
     with mpl.rc_context(STYLE):
@@ -101,8 +104,6 @@ def _panel(ax: Axes, figures: Figures, world: str, names: list[str]) -> None:
     lines: dict[str, list[tuple[float, float, float, float]]] = {}
     for name in names:
         who = name.partition(".")[2]
-        if who in REFERENCES:
-            continue
         found = figures[f"{name}.score" if scored else name]
         value, low, high = (
             float(found["value"] if found[bound] is None else found[bound])
@@ -113,7 +114,12 @@ def _panel(ax: Axes, figures: Figures, world: str, names: list[str]) -> None:
         if spent is None:
             ax.axhline(value, color=COLOURS[kind], lw=1.2, ls=":", label=kind)
         else:
-            point = (float(spent["value"]) / 60, value, max(0.0, value - low), max(0.0, high - value))
+            point = (
+                float(spent["value"]) / 60,
+                value,
+                max(0.0, value - low),
+                max(0.0, high - value),
+            )
             lines.setdefault(kind, []).append(point)
     for kind, points in lines.items():
         minutes, values, *off = zip(*sorted(points), strict=True)
@@ -124,7 +130,8 @@ def _panel(ax: Axes, figures: Figures, world: str, names: list[str]) -> None:
     paid = any(figures[name]["unit"] == "return" for name in names)
     ylabel = "score" if scored else "return" if paid else "goals reached, %"
     ax.set(title=world, xlabel="minutes of training", ylabel=ylabel)
-    ax.set_xlim(left=0.0)
+    latest = max((point[0] for points in lines.values() for point in points), default=1.0)
+    ax.set_xlim(0.0, 1.1 * latest)
     if not paid or scored:
         ax.set_ylim(bottom=min(-5.0, ax.get_ylim()[0]), top=max(110.0, ax.get_ylim()[1]))
 
@@ -167,6 +174,11 @@ def _total(figures: Figures, who: str) -> str:
         return ""
     worlds = int(figures[f"all.{who}.worlds"]["value"])
     return f"{_score(found)}, {worlds} world{'s' if worlds > 1 else ''}"
+
+
+def _mean(figures: Figures, who: str) -> str:
+    found = figures.get(f"all.{who}.mean")
+    return "" if found is None else f"{found['value']:.0f}"
 
 
 __all__ = ["draw", "fill", "render", "table"]
