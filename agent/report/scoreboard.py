@@ -91,7 +91,7 @@ def draw(figures: Figures) -> str:
         shown: dict[str, Artist] = {}
         for ax in axes:
             lines, kinds = ax.get_legend_handles_labels()
-            shown |= dict(zip(kinds, lines, strict=True))
+            shown = dict(zip(kinds, lines, strict=True)) | shown
         if shown:
             handles = [shown[kind] for kind in COLOURS if kind in shown]
             figure.legend(handles=handles, loc="outside upper left", ncols=len(handles))
