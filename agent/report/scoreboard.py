@@ -172,13 +172,17 @@ def _total(figures: Figures, who: str) -> str:
     found = figures.get(f"all.{who}.score")
     if found is None or found["value"] is None:
         return ""
-    worlds = int(figures[f"all.{who}.worlds"]["value"])
-    return f"{_score(found)}, {worlds} world{'s' if worlds > 1 else ''}"
+    return f"{_score(found)}, {_worlds(figures, who)}"
 
 
 def _mean(figures: Figures, who: str) -> str:
     found = figures.get(f"all.{who}.mean")
-    return "" if found is None else f"{found['value']:.0f}"
+    return "" if found is None else f"{found['value']:.0f}, {_worlds(figures, who)}"
+
+
+def _worlds(figures: Figures, who: str) -> str:
+    count = int(figures[f"all.{who}.worlds"]["value"])
+    return f"{count} world{'s' if count > 1 else ''}"
 
 
 __all__ = ["draw", "fill", "render", "table"]

@@ -108,8 +108,11 @@ class Habit(CEM):
 
     @torch.no_grad()
     def plan(self, latent: Tensor, directive: Directive) -> Plan:
-        """Return plans from latents [B Z], of the mode that each agent took to."""
-        made = super().plan(latent, directive)
+        """Return plans from latents [B Z], of the mode that each agent took to.
+
+        It looks at every tick, told to carry on or not: to see whether the habit will do is cheap.
+        """
+        made = super().plan(latent, replace(directive, carry=None))
         return replace(made, mode=self._mode)
 
     def _take_lessons(self) -> None:

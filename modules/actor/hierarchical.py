@@ -123,11 +123,12 @@ class Hierarchical(nn.Module):
     def plan(self, latent: Tensor, directive: Directive) -> Plan:
         """Return plans from latents [B Z]; levels above plan anew when it is their time."""
         codes, above = [latent, *self._climb.see(latent)], None
-        wanted = directive.goal[:, None, None]
+        wanted, carry = directive.goal[:, None, None], directive.carry
         for index in reversed(range(len(self.site.above))):
             standing = self._stand(index, codes, directive, wanted, above)
             wanted, above = self._wanted(index, standing, wanted), standing.plan
-        asked = replace(directive, foreseen=wanted) if above else directive
+            carry = carry if standing.age else None  # where to go is new
+        asked = replace(directive, foreseen=wanted, carry=carry) if above else directive
         made: Plan = self.lowest.plan(latent, asked)
         return replace(made, above=above)
 

@@ -216,10 +216,11 @@ def test_the_same_seed_makes_the_same_plans_and_another_does_not(slot: str, name
 @pytest.mark.parametrize(
     ("slot", "name"), [c for c in cases("actor") if c.values[1] not in WATCHERS | {"habit"}]
 )
-def test_told_to_carry_on_it_does_not_look_again(slot: str, name: str) -> None:
+@pytest.mark.parametrize("first_mode", [Mode.REACTIVE, Mode.DELIBERATE])
+def test_told_to_carry_on_it_does_not_look_again(slot: str, name: str, first_mode: Mode) -> None:
     world = Slide()
     made, alone = actor(slot, name, world), actor(slot, name, Slide())
-    modes = [int(Mode.DELIBERATE), int(Mode.REACTIVE), int(Mode.DELIBERATE)]
+    modes = [int(first_mode), int(Mode.REACTIVE), int(Mode.DELIBERATE)]
     asked = ask(GOALS, modes)
     carry = replace(asked, carry=torch.tensor([True, False, False]))
     first = think(made, PLACES, asked)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -277,3 +278,14 @@ def test_asleep_practice_waits_for_the_night() -> None:
     practised = made.practice.policy.state_dict()
     assert all(torch.equal(v, loaded[k]) for k, v in practised.items())
     assert made.rehearse()["lessons"] == 8.0
+
+
+def test_it_looks_at_every_tick_whatever_it_is_told() -> None:
+    told, free = habit(patience=0), habit(patience=0)
+    for _ in range(3):
+        asked = ask([[-2.0, -2.5]])
+        carry = replace(asked, carry=torch.tensor([True]))
+        one, other = told.plan(torch.zeros(1, 2), carry), free.plan(torch.zeros(1, 2), asked)
+        assert torch.equal(one.actions, other.actions)
+        assert one.mode.tolist() == other.mode.tolist()
+        assert one.evaluations == other.evaluations

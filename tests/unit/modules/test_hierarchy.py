@@ -6,11 +6,12 @@ from dataclasses import replace
 
 import pytest
 import torch
+from torch import Tensor
 
 from agent.config.build import Mind
 from agent.core.errors import InputError
 from agent.core.levels import Climb, plans
-from agent.core.messages import Directive, Mode
+from agent.core.messages import Directive, Mode, Plan
 from modules.cost.terms.subgoal import Subgoal
 from modules.world_model.abstraction import REACH, Level
 from tests.contract.stand import _config, mind, rollout
@@ -104,6 +105,28 @@ def test_every_level_plans_at_its_own_rate_and_is_judged(tall: Mind) -> None:
     assert made[0].above is made[1].above
     assert made[1].above is not made[2].above
     assert made[2].above is made[3].above
+
+
+def test_plans_go_on_below_but_not_where_a_level_above_plans_anew(
+    tall: Mind, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    actor, rows = tall.actor, 2
+    actor.reset(rows)
+    goals = asked(tall, [[0.2, 0.2], [-0.1, 0.3]])
+    told = replace(goals, carry=torch.ones(rows, dtype=torch.bool))
+    latent = torch.randn(rows, tall.site.latent, generator=torch.Generator().manual_seed(3))
+    plan, carried = actor.lowest.plan, list[bool]()
+
+    def below(latent: Tensor, directive: Directive) -> Plan:
+        carried.append(directive.carry is not None and bool(directive.carry.all()))
+        made: Plan = plan(latent, directive)
+        return made
+
+    monkeypatch.setattr(actor.lowest, "plan", below)
+    for _ in range(2 * TICKS):
+        _, upper = plans(actor.plan(latent, told))
+        assert upper.mode.tolist() == [int(Mode.DELIBERATE)] * rows, "above, nothing goes on"
+    assert carried == [False, *[True] * (TICKS - 1)] * 2
 
 
 def test_the_level_below_is_given_the_states_foreseen_and_in_the_end_the_goal(tall: Mind) -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 from pydantic import ValidationError
 
-from agent.core.messages import Ruling, Task, Verdict
+from agent.core.errors import InputError
+from agent.core.messages import Appraisal, Ruling, Task, Verdict
 from modules.configurator.intermittent import IntermittentConfigurator
 from tests.unit.modules.test_task_graph import SITE
 
@@ -19,11 +21,15 @@ def ruled(*rulings: Ruling) -> Verdict:
 
 
 class Inbox:
-    """A goal for each agent, and what the gate said."""
+    """A goal for each agent, what the gate said, and how far agents have come."""
 
-    def __init__(self, goals: list[float], verdict: Verdict | None) -> None:
+    def __init__(
+        self, goals: list[float], verdict: Verdict | None, stage: list[int] | None = None
+    ) -> None:
         self._task = Task(torch.tensor(goals)[:, None].expand(-1, 2))
-        self.last = {Verdict: verdict}.get
+        felt = None if stage is None else SimpleNamespace(stage=torch.tensor(stage))
+        said: dict[type, Any] = {Verdict: verdict, Appraisal: felt}
+        self.last = said.get
 
     def __getitem__(self, kind: type) -> Any:
         return self._task
@@ -64,6 +70,20 @@ def test_a_new_goal_is_thought_over() -> None:
     assert carry is not None
     assert carry.tolist() == [True, False]
     assert one.tick(Inbox([1.0], ruled(ALLOWED))).carry is None, "other agents have no plan"
+
+
+def test_a_place_reached_is_thought_over() -> None:
+    one = configurator()
+    one.tick(Inbox([1.0, 1.0], None, [0, 0]))
+    carry = one.tick(Inbox([1.0, 1.0], ruled(ALLOWED, ALLOWED), [0, 1])).carry
+    assert carry is not None
+    assert carry.tolist() == [True, False]
+
+
+def test_a_plan_must_last_longer_than_it_is_carried() -> None:
+    settings = IntermittentConfigurator.Config(carry=4, horizon=4)
+    with pytest.raises(InputError, match="fewer ticks than the horizon of 4, came 4"):
+        IntermittentConfigurator(settings, SITE)
 
 
 def test_to_carry_on_is_for_a_tick_at_least() -> None:

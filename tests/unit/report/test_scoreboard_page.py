@@ -53,7 +53,7 @@ def test_a_table_has_a_row_for_every_world() -> None:
     assert rows[5] == "| d |  |  | not trained | not trained |  |"
     assert "| a | 0 % | 0 % | 0 % |  | 25 % |" in rows
     assert "n = 4, 2 worlds |" in rows[6]
-    assert rows[7] == "| **all**, mean |  |  | 75 |  | 0 |", "of 50 and 100: worlds count alike"
+    assert rows[7] == "| **all**, mean |  |  | 75, 2 worlds |  | 0, 2 worlds |", "of 50 and 100"
     one = scoreboard.table(tell({"a": RUNS})).splitlines()
     assert "n = 3, 1 world |" in one[3]
 
