@@ -61,8 +61,8 @@ class Overseer:
     def refusals(self, plan: Plan) -> tuple[str, ...]:
         """Return why each agent's plan may not be followed because of those above; () if it may.
 
-        A level that has no plan, one older than its step, and a plan at a level that nobody watches
-        are refused: fail closed.
+        A level that has no plan, one that has been followed for long enough, and a plan at a level
+        that nobody watches are refused: fail closed.
         """
         said: list[tuple[str, ...]] = []
         here: Plan | None = plan
@@ -84,7 +84,7 @@ class Overseer:
             return (f"{level} has no plan",) * len(state)
         if plan is self._judged.get(index):
             self._age[index] += 1
-            late = self._age[index] >= place.level.ticks
+            late = self._age[index] >= place.level.ticks * place.level.follow
             return (
                 (f"{level} follows a plan that is over",) * len(state)
                 if late

@@ -45,6 +45,7 @@ class Site:
     `readouts` the probes that cost terms look through: not the guardrails' own, which are sealed.
     `above` are the levels above, the nearest first, where the world model has any; at such a level
     `below` is the size of the latent of the one below, 0 at the lowest.
+    A plan made at such a level is followed for `follow` of its steps before there is another.
     `world` names the world, `percepts` is a fingerprint of perception's weights: only a module that
     keeps latents beyond a run is told them.
     """
@@ -63,6 +64,7 @@ class Site:
     percepts: str = ""
     above: tuple[Above, ...] = ()
     below: int = 0
+    follow: int = 1
 
 
 class Abstracting(Protocol):
@@ -70,6 +72,8 @@ class Abstracting(Protocol):
 
     ticks: int
     horizon: int
+    follow: int
+    """Of its own steps, those for which a plan is followed."""
     stride: int
     """Of the level below, the steps that one of its own takes."""
     latent_variable: Any

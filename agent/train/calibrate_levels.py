@@ -35,9 +35,9 @@ def strayed(
 
     From every start a hierarchy lives towards one of `goals` as it always does, for so many `steps`
     of its highest level: each level plans anew at its own rate, and the body rests where a plan of
-    any level is not allowed. What a plan foresees of the end of its first step, the only one that
-    is followed, is held against what sensors showed then, [n R 1], R being those guardrails that
-    are ever realised; what happens meanwhile is for those below. Refused plans are not counted.
+    any level is not allowed. What a plan foresees of the end of each step that is followed is held
+    against what sensors showed then, [n R 1], R being those guardrails that are ever realised; what
+    happens meanwhile is for those below. Refused plans are not counted.
     """
     assert seeds.stop <= TRAINING_SEEDS, "training must not use evaluation seeds"
     rails, actor, sensors = [r for r in mind.rails if realised(r)], mind.actor, world.sensors
@@ -59,9 +59,11 @@ def strayed(
             during = [*during, remembered(seen, mind.perception, sensors)][-scales[-1] :]
             for index, ticks in enumerate(scales):
                 if (tick + 1) % ticks == 0:
-                    told = mind.tiers[index].level.told(torch.stack(during[-ticks:], dim=1))[:, -1:]
+                    level = mind.tiers[index].level
+                    told = level.told(torch.stack(during[-ticks:], dim=1))[:, -1:]
                     shown = witnessed(before, move[:, None], told, sensors.scalars, before, rails)
-                    excess = worst(rails, shown) - _foreseen(mind, index, made[index + 1])
+                    step = tick // ticks % level.follow
+                    excess = worst(rails, shown) - _foreseen(mind, index, made[index + 1], step)
                     found[index].append(excess[good[index + 1]])
     for index, parts in enumerate(found):
         if not any(map(len, parts)):
@@ -72,11 +74,11 @@ def strayed(
     return [torch.cat(parts) for parts in found]
 
 
-def _foreseen(mind: Mind, index: int, plan: Plan) -> Tensor:
-    """Return guardrails' values at the end of a plan's first step, margins left out, [B R 1]."""
+def _foreseen(mind: Mind, index: int, plan: Plan, step: int) -> Tensor:
+    """Return guardrails' values at the end of one of a plan's steps, margins left out, [B R 1]."""
     guardrails = mind.tiers[index].guardrails
     margins = guardrails.margins(1)[:, 0]
-    told = plan.guardrails[:, :, 0] - margins
+    told = plan.guardrails[:, :, step] - margins
     return told[:, [realised(r) for r in mind.rails], None]
 
 
@@ -91,8 +93,8 @@ def calibrate_levels(
     """Return margins [R H] for every level above, and the coverage of the last round's plans.
 
     `mind(margins)` is the agent planning under these; the larger of the last two rounds' quantiles
-    is put into force, as for the lowest level. H is 1: further steps of a plan are first steps of
-    another one when the body gets there, and keep the same margin until then.
+    is put into force, as for the lowest level. H is 1: steps of a plan that are not
+    followed are steps of another one when the body gets there, and keep the same margin until then.
     """
     margins: list[Tensor] = []
     last: list[Tensor] = []

@@ -48,7 +48,7 @@ class Grounded(Protocol):
 class Hierarchical(nn.Module):
     """A planner for every level. The highest goes for the goal; every other for what is foreseen.
 
-    A level plans anew whenever one of its steps is over, from how the present looks from there.
+    A level plans anew whenever `follow` of its steps are over, from how the present looks there.
     Where its plan foresees being nearest to what it goes for, the level below is given that itself,
     and before it, step by step, the predicted states. A level with a latent variable hands down all
     the futures that it foresees, each with a nearest step of its own; one without, the mean of its
@@ -144,7 +144,7 @@ class Hierarchical(nn.Module):
         place, standing = self.site.above[index], self._standing[index]
         if standing is not None and len(standing.foreseen) == len(codes[0]):
             standing = replace(standing, age=standing.age + 1)
-            if standing.age < place.level.ticks:
+            if standing.age < place.level.ticks * place.level.follow:
                 self._standing[index] = standing
                 return standing
         asked, planner = self._asked(place, directive, wanted), self.planners[index + 1]

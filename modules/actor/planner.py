@@ -114,7 +114,7 @@ class Planner(nn.Module, ABC):
 
     def suggest(self, plans: Tensor) -> None:
         """Start the next search from `plans` [B H A] instead of from the last plan."""
-        before = self.policy.rest.expand_as(plans[:, :1])
+        before = self.policy.rest.expand(len(plans), self.site.follow, -1)
         last = torch.cat((before, plans), dim=1)[:, None]
         self._last, self._held = last.expand(-1, self._carried, -1, -1), None
 
@@ -238,14 +238,14 @@ class Planner(nn.Module, ABC):
         return policy.settled(plans.clamp(policy.low, policy.high))
 
     def _warm(self, batch: int, horizon: int) -> Tensor:
-        """Return the last plans [B C H A] without their first action, continued at rest.
+        """Return the last plans [B C H A] without what was followed, continued at rest.
 
         At first they are rest.
         """
         rest, last = self.policy.rest, self._last
         if last is None or len(last) != batch:
             return rest.expand(batch, self._carried, horizon, -1)
-        moved = stretch(last[:, :, 1:].flatten(0, 1), horizon, rest)
+        moved = stretch(last[:, :, self.site.follow :].flatten(0, 1), horizon, rest)
         return moved.view(batch, -1, horizon, moved.shape[-1])
 
     def _enough(self, elites: int, samples: int) -> None:

@@ -7,7 +7,6 @@ cheapest is kept; here layer by layer, through a learned model.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import ClassVar
 
@@ -78,7 +77,7 @@ class SparseTree(CEM):
         self._quantity = next(iter(site.goal.names), "")
         self._routes = torch.zeros(0)
         self._awaited: Tensor | None = None
-        self._vainly: list[Tensor] = []
+        self._vainly: list[Tensor] = []  # of every plan kept, [B f 2 G]
         self._offer: Offer | None = None
 
     def ground(self, place: Above, below: Site, latent: Tensor, directive: Directive) -> None:
@@ -106,7 +105,7 @@ class SparseTree(CEM):
             self._compare(latent, directive)
         if len(rows):
             until = begin + SHARE * directive.budget_ms / 1e3
-            vain = [steps[rows] for steps in self._vainly]
+            vain = torch.cat(self._vainly, dim=1)[rows] if self._vainly else None
             first = self._allowed(rows)
             trees = self._grown(latent[rows], directive.rows(rows), until, vain, first)
             for row, tree in zip(rows.tolist(), trees, strict=True):
@@ -116,14 +115,14 @@ class SparseTree(CEM):
         found = super()._think(latent, directive, begin)
         if self.config.wary:
             here = self._ends(latent, rest.expand(len(latent), 1, 1, -1), directive)
-            there = self._ends(latent, found.best.actions[:, :1, :1], directive)
-            self._awaited = torch.stack((here, there), dim=1)
+            there = self._ends(latent, found.best.actions[:, :1, : self.site.follow], directive)
+            self._awaited = torch.cat((here, there), dim=1)
         return replace(found, tried=found.tried + tried)
 
     def _ends(self, latent: Tensor, actions: Tensor, directive: Directive) -> Tensor:
-        """Return where one step ends [B G], in the goal's quantity, of `actions` [B 1 1 A]."""
+        """Return where steps end [B h G], in the goal's quantity, of `actions` [B 1 h A]."""
         rollout, _ = self._objective(latent, actions, directive)
-        return rollout.quantities.get(self._quantity, rollout.latents).mean(dim=0)[:, 0, 0]
+        return rollout.quantities.get(self._quantity, rollout.latents).mean(dim=0)[:, 0]
 
     def _compare(self, latent: Tensor, directive: Directive) -> None:
         """Remember steps [B 2 G] that did not lead where they should have, and stop there."""
@@ -131,20 +130,20 @@ class SparseTree(CEM):
         if awaited is None or len(awaited) != len(latent):
             return
         here = self._ends(latent, self.policy.rest.expand(len(latent), 1, 1, -1), directive)
-        missed = (here - awaited[:, 1]).norm(dim=-1) > self.config.wary
-        vain = awaited.masked_fill(~missed[:, None, None], torch.inf)
+        missed = (here[:, 0] - awaited[:, -1]).norm(dim=-1) > self.config.wary
+        vain = awaited.masked_fill(~missed[:, None, None], torch.inf).unfold(1, 2, 1).mT
         self._vainly = [*self._vainly, vain][-self.config.kept :]
         if self._last is not None:
             self._last[missed] = self.policy.rest
 
     def _like(self, there: Tensor, steps: Tensor) -> Tensor:
-        """Say which steps [f P], ending `there` [f P G], are about those tried in vain [f 2 G].
+        """Say which steps [f P], ending `there` [f P G], are about ones tried in vain [f n 2 G].
 
         A step begins where resting, the first of the P, would lead.
         """
-        begin = (there[:, :1] - steps[:, :1]).norm(dim=-1)
-        end = (there - steps[:, 1:]).norm(dim=-1)
-        return torch.maximum(begin, end) <= self.config.wary
+        begin = (there[:, :1] - steps[:, :, 0]).norm(dim=-1)[:, None]
+        end = (there[:, :, None] - steps[:, None, :, 1]).norm(dim=-1)
+        return (torch.maximum(begin, end) <= self.config.wary).any(dim=-1)
 
     def _seeds(self, latent: Tensor, directive: Directive, policy: Policy) -> Tensor:
         if self._offer is not None:  # nothing else has been tried out below
@@ -166,12 +165,12 @@ class SparseTree(CEM):
         latent: Tensor,
         directive: Directive,
         until: float,
-        vain: Sequence[Tensor] = (),
+        vain: Tensor | None = None,
         first: tuple[Tensor, Tensor | None] | None = None,
     ) -> list[Grown]:
         """Return a tree for every agent; their layers are imagined together, `until` it is time.
 
-        Steps like those in `vain`, each [B 2 G], are left out, and `first` ones not allowed.
+        Steps like those in `vain` [B n 2 G] are left out, and `first` ones not allowed.
         """
         choices = self._choices()
         trees = [Grown(start, choices) for start in latent]
@@ -187,8 +186,8 @@ class SparseTree(CEM):
             bound = 0.0 if depth else bill.violation[:, :1].clamp(min=0.0)  # rest comes first
             good = torch.isfinite(bill.energy) & (bill.violation <= bound)
             there = rollout.quantities.get(self._quantity, rollout.latents).mean(dim=0)[:, :, 0]
-            for steps in vain:
-                good &= ~self._like(there, steps[owners])
+            if vain is not None:
+                good &= ~self._like(there, vain[owners])
             if depth == 0 and first is not None:
                 good &= first[0]
                 if first[1] is not None and self.config.trust:

@@ -42,7 +42,8 @@ class Level(JEPA):
     class Config(JEPA.Config):
         """`ticks` of the body a step takes, sizes of `latent` and `macro`-action, and training.
 
-        `horizon` is how many steps are planned at once. `hidden` is the width of both encoders;
+        `horizon` is how many steps are planned at once, `follow` how many of them are taken before
+        the level plans anew. `hidden` is the width of both encoders;
         `noise` is in deviations of a macro-action. Readouts tell the sensors named in `worst` by
         their least (`min`) or largest (`max`) value during a step: whoever bumped into something
         may be well clear of it at the step's end.
@@ -53,6 +54,7 @@ class Level(JEPA):
         macro: int = Field(default=3, ge=1)
         pool: int = Field(default=1, ge=1)
         horizon: int = Field(default=8, ge=1)
+        follow: int = Field(default=1, ge=1)
         hidden: int = Field(default=96, ge=1)
         noise: float = Field(default=0.1, ge=0)
         worst: dict[str, Literal["min", "max"]] = {}
@@ -67,14 +69,19 @@ class Level(JEPA):
         """Build an untrained level above one of the site `below`, whose steps take `ticks`.
 
         `hidden` builds the latent variable that `config.latent_variable` names, for its own site.
-        Raises ValueError unless a step takes a whole number of those below, two or more, and all
-        sensors named in `worst` exist.
+        Raises ValueError unless a step takes a whole number of those below, two or more, a plan is
+        followed for no longer than it reaches, and all sensors named in `worst` exist.
         """
         if config.ticks % ticks or config.ticks < 2 * ticks:
             raise ValueError(
                 f"levels: expected time scales that divide, each a multiple of the one below and"
                 f" larger, came {config.ticks} ticks above {ticks}; choose {2 * ticks} or"
                 f" {4 * ticks}"
+            )
+        if config.follow > config.horizon:
+            raise ValueError(
+                f"levels.follow: expected at most the horizon of {config.horizon} steps, came"
+                f" {config.follow}: a plan that is over is no plan; lower it, or raise the horizon"
             )
         sensors = below.sensors.scalars
         for name in config.worst:
@@ -93,10 +100,11 @@ class Level(JEPA):
             actuators=actuators,
             below=below.latent * (1 if config.pool == 1 else 2),
             rate_hz=below.rate_hz * ticks / config.ticks,
+            follow=config.follow,
         )
         super().__init__(config, own, None if hidden is None else hidden(own))
         self.config, self.ticks, self.horizon = config, config.ticks, config.horizon
-        self.pool = config.pool
+        self.pool, self.follow = config.pool, config.follow
         self.stride = config.ticks // ticks
         low, high = below.actuators.bounds()
         self.register_buffer("below_centre", (low + high) / 2, persistent=False)

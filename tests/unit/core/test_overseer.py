@@ -24,7 +24,7 @@ LEAPS = Layout((Channel("leap", 2, "m", (-3.0, -3.0), (3.0, 3.0)),))
 class Twice:
     """A level whose steps take two ticks, and which sees the world as the level below does."""
 
-    ticks, horizon, pool = 2, 3, 2
+    ticks, horizon, pool, follow = 2, 3, 2, 1
 
     def abstract(self, latents: Tensor) -> Tensor:
         """Return the same."""
@@ -228,9 +228,12 @@ def test_an_episode_begins_without_what_was_seen_in_the_last() -> None:
     assert overseer.refusals(below) == ("level 2: wall 1.0",)
 
 
-def test_a_plan_lasts_as_many_ticks_as_a_step_of_its_level() -> None:
-    overseer = Overseer([level()])
+@pytest.mark.parametrize("follow", [1, 3])
+def test_a_plan_lasts_as_many_ticks_as_the_steps_for_which_it_is_followed(follow: int) -> None:
+    place, rails, objective = level()
+    place.level.follow = follow
+    overseer = Overseer([(place, rails, objective)])
     made = replace(plan(torch.zeros(1, 1, 2)), above=leaping([(0.4, 0.0)]))
-    for said in ((), (), ("level 2 follows a plan that is over",)):
+    for said in (*[()] * 2 * follow, ("level 2 follows a plan that is over",)):
         overseer.look(torch.zeros(1, 2))
         assert overseer.refusals(made) == said

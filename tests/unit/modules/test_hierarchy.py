@@ -79,15 +79,24 @@ def test_sensors_named_are_told_by_their_worst_during_a_step(tall: Mind) -> None
         Level(config.model_copy(update={"worst": {"proximty": "min"}}), tall.site, 1)
 
 
-@pytest.mark.parametrize("ticks", [[2, 5], [4, 4], [6, 2]])
-def test_time_scales_that_do_not_divide_are_refused(ticks: list[int]) -> None:
+def built(levels: list[dict[str, int]]) -> Mind:
+    """Return a mind whose world model has these levels."""
     base = _config("actor", "hierarchical")
     chosen = base.singles["world_model"]
-    levels = [{"ticks": t} for t in ticks]
     settings = chosen.settings.model_validate(chosen.settings.model_dump() | {"levels": levels})
     whole = {**base.singles, "world_model": replace(chosen, settings=settings)}
+    return replace(base, singles=whole).assemble()
+
+
+def following(steps: int) -> Mind:
+    """Return a mind whose upper level follows its plans for so many steps."""
+    return built([{"ticks": TICKS, "horizon": HORIZON, "macro": 3, "follow": steps}])
+
+
+@pytest.mark.parametrize("ticks", [[2, 5], [4, 4], [6, 2]])
+def test_time_scales_that_do_not_divide_are_refused(ticks: list[int]) -> None:
     with pytest.raises(InputError, match=r"world_model \(hjepa\): levels: .*divide"):
-        replace(base, singles=whole).assemble()
+        built([{"ticks": t} for t in ticks])
 
 
 def test_every_level_plans_at_its_own_rate_and_is_judged(tall: Mind) -> None:
@@ -105,6 +114,34 @@ def test_every_level_plans_at_its_own_rate_and_is_judged(tall: Mind) -> None:
     assert made[0].above is made[1].above
     assert made[1].above is not made[2].above
     assert made[2].above is made[3].above
+
+
+def test_a_level_may_follow_a_plan_for_several_steps() -> None:
+    made = following(2)
+    actor, goals = made.actor, asked(made, [[0.2, 0.2]])
+    actor.reset(1)
+    latent = torch.randn(1, made.site.latent, generator=torch.Generator().manual_seed(3))
+    seen = [actor.plan(latent, goals).above for _ in range(2 * 2 * TICKS)]
+    assert all(above is seen[0] for above in seen[: 2 * TICKS])
+    assert all(above is seen[-1] for above in seen[2 * TICKS :])
+    assert seen[0] is not seen[-1]
+    wanted = actor._wanted(0, replace(actor._standing[0], age=TICKS), goals.goal[:, None, None])
+    foreseen = actor._standing[0].foreseen[0, 0]
+    assert torch.equal(wanted[0, 0, 0], foreseen[1]), "in the second step its end is gone for"
+
+
+def test_a_level_above_starts_anew_from_where_its_last_plan_was_left() -> None:
+    planner = following(2).actor.planners[1]
+    steps = torch.arange(3.0)[None, :, None].expand(1, 3, 3)
+    planner._last = steps[:, None]
+    assert planner._warm(1, 3)[0, 0, :, 0].tolist() == [2.0, 0.0, 0.0]
+    planner.suggest(steps)
+    assert planner._warm(1, 3)[0, 0, :, 0].tolist() == [0.0, 1.0, 2.0]
+
+
+def test_plans_are_not_followed_beyond_their_end() -> None:
+    with pytest.raises(InputError, match=r"levels.follow: expected at most the horizon of 3 steps"):
+        following(4)
 
 
 def test_plans_go_on_below_but_not_where_a_level_above_plans_anew(

@@ -130,6 +130,26 @@ def test_who_was_in_vain_somewhere_tries_again_in_time() -> None:
     assert len(made._vainly) == 2
 
 
+def test_of_a_plan_that_was_followed_for_several_steps_all_are_in_vain() -> None:
+    place = Site(PLACE, BODY, 20.0, 2, PLACE, ("away",), ("wall",), Trap(), follow=2)  # type: ignore[arg-type]
+    asked, here = replace(ask([[2.5, 0.0]]), horizon=20), torch.tensor([[0.5, 0.0]])
+    made = SparseTree(SparseTree.Config(width=96, branches=24, wary=0.1, kept=2), place)
+    plan = made.plan(here, asked)
+    first, second = here + plan.actions[:, 0], here + plan.actions[:, :2].sum(dim=1)
+    made.plan(here, asked)
+    (told,) = made._vainly[0]
+    torch.testing.assert_close(told[:, 1], torch.cat((first, second)))
+    torch.testing.assert_close(told[1:, 0], first)
+    made.plan(second, asked)
+    for _ in range(3):
+        made.plan(here, asked)
+    assert len(made._vainly) == 2, "of so many plans"
+    there = SparseTree(SparseTree.Config(width=96, branches=24, wary=0.1), place)
+    plan = there.plan(here, asked)
+    there.plan(here + plan.actions[:, :2].sum(dim=1), asked)
+    assert not torch.isfinite(torch.stack(there._vainly)).any(), "it came where it was to come"
+
+
 def test_the_budget_ends_its_growth() -> None:
     slow = Trap(slow_s=0.02)
     place = Site(PLACE, BODY, 20.0, 2, PLACE, ("away",), ("wall",), slow)  # type: ignore[arg-type]

@@ -37,7 +37,7 @@ def world(tall: Mind) -> Iterator[Any]:
 class Willing:
     """The actor, but that guardrails' values of level 2 are told ones, and refused where asked."""
 
-    def __init__(self, real: Any, told: float, refused: Callable[[int], bool]) -> None:
+    def __init__(self, real: Any, told: float | Tensor, refused: Callable[[int], bool]) -> None:
         self._real, self._told, self._refused, self.asked = real, told, refused, 0
 
     def reset(self, batch: int) -> None:
@@ -45,7 +45,7 @@ class Willing:
 
     def plan(self, latent: Tensor, directive: Directive) -> Plan:
         made = self._real.plan(latent, directive)
-        told = torch.full_like(made.above.guardrails, self._told)
+        told = torch.zeros_like(made.above.guardrails) + self._told
         violation = torch.full((ROWS,), float(self._refused(self.asked // TICKS)))
         self.asked += 1
         above = replace(made.above, guardrails=told, violation=violation)
@@ -68,6 +68,19 @@ def test_a_step_is_held_against_what_came_of_it_and_refused_plans_do_not_count(
     limit = tall.blueprint.guardrails[0].settings.limit
     came = limit - values[:, world.sensors["proximity"]][:, 0]
     torch.testing.assert_close(found[0][-ROWS:, 0, 0].double(), torch.from_numpy(came), atol=1e-5, rtol=0)  # fmt: skip
+
+
+def test_every_step_that_is_followed_counts(tall: Mind, world: Any) -> None:
+    tall.tiers[0].level.follow = 2
+    found = []
+    for told in ((0.0, 0.0), (0.25, 1.0)):
+        actor = Willing(tall.actor, torch.tensor([*told, 9.0]), lambda step: False)
+        some = replace(tall, actor=actor)
+        (part,) = strayed(some, world, directives(tall), GOALS, range(ROWS), STEPS)
+        found.append(part.view(STEPS, ROWS, -1))
+    less = (found[0] - found[1])[:, :, 0]
+    wanted = torch.tensor([0.25, 1.0, 0.25, 1.0])[:, None].expand(STEPS, ROWS)
+    torch.testing.assert_close(less, wanted)
 
 
 def test_a_margin_is_the_first_steps_and_goes_on(tall: Mind, world: Any) -> None:
