@@ -46,12 +46,12 @@ class SparseTree(CEM):
         most `width` of a layer are followed. The best `routes` are handed on: remaining at the end
         of one counts for `patience` steps, and rest follows it, which may itself break a guardrail;
         then another route does. `spread` is the deviation of the boldest actions tried, in
-        units of half the actuator range; the gentlest are a fifth of it. A step that ended farther
-        than `wary`, in the goal's unit, from where it was foreseen is not tried again in the next
-        `kept` plans of the episode, nor one that begins and ends within that of it; 0: all are.
-        Who never forgot would in the end try nothing. With `grounded`, actions are codes of what
-        the level below tried; a first step that it would not be allowed, or foresees to end farther
-        than `trust` from there, is left out.
+        units of half the actuator range; the gentlest are a fifth of it. Steps of a plan that was
+        left farther than `wary`, in the goal's unit, from where it was foreseen to be are not tried
+        again in the next `kept` plans of the episode, nor ones that begin and end within that of
+        one of them; 0: all are. Who never forgot would in the end try nothing. With `grounded`,
+        actions are codes of what the level below tried; a first step that it would not be allowed,
+        or foresees to end farther than `trust` from there, is left out.
         """
 
         branches: int = Field(default=16, ge=2)

@@ -270,7 +270,7 @@ def test_commands_of_the_readme_run(command: str, weights: Path, folder: Path) -
     assert code == 0 or (what == "doctor" and code == 2)
 
 
-LIMITS = {"rooms-hierarchical-seed0": (330_000, 0)}
+LIMITS = {f"rooms-hierarchical-seed{seed}": (330_000, 0) for seed in range(3)}
 """Transitions of training, and ticks of contact in two short lives, where an agent is known to take
 more than others (docs/guides/hierarchy.md)."""
 SHIPPED = sorted((ROOT / "checkpoints").glob("*.safetensors"))
