@@ -41,7 +41,7 @@ train-all: $(READY)  ## train the shipped checkpoints again (twenty-six training
 	  --json docs/results/train-$$name-seed$$seed.json || exit 1; done; done
 	for seed in 0 1 2; do $(BIN)/python run_agent.py train configs/lab/permanence.yaml world.opaque=false --fresh --seed $$seed \
 	  --json docs/results/train-permanence-seed$$seed.json || exit 1; done
-	for seed in 0 1 2; do $(BIN)/python run_agent.py train configs/lab/rooms-hierarchical.yaml --seed $$seed --fresh \
+	for seed in 0 1 2; do $(BIN)/python run_agent.py train configs/lab/rooms-hierarchical.yaml --seed $$seed --fresh --half \
 	  --json docs/results/train-rooms-hierarchical-seed$$seed.json || exit 1; done
 	$(BIN)/python run_agent.py train configs/push.yaml --fresh --json docs/results/train-push-seed0.json
 	for seed in 0 1 2; do $(BIN)/python run_agent.py train configs/toys.yaml --seed $$seed \

@@ -94,6 +94,9 @@ def parser() -> argparse.ArgumentParser:
         "--temperature", type=float, metavar="T", help="energy: soft minimum over z; 0 is the least"
     )
     top.add_argument("--fresh", action="store_true", help="train: forget an interrupted training")
+    top.add_argument(
+        "--half", action="store_true", help="train: write large matrices in half precision"
+    )
     top.add_argument("--verify", action="store_true", help="audit: follow the chain of the log")
     top.add_argument("--debug", action="store_true", help="show the traceback of a fault")
     return top

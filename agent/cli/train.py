@@ -76,7 +76,7 @@ def main(options: argparse.Namespace) -> int:
     if not taken:
         trained.figures.update(train_s=seconds, train_cpu_s=busy)
     about = _about(found, digest, trained)
-    fingerprint = checkpoint.save(target, trained.tensors, about)
+    fingerprint = checkpoint.save(target, trained.tensors, about, half=options.half)
     for name, value in sorted(trained.figures.items()):
         say(f"  {name:<28} {value:.4g}")
     say(f"wrote {target} (SHA-256 {fingerprint[:12]}) in {seconds:.0f} s")

@@ -1,7 +1,8 @@
 """Checkpoints: safetensors files that are whole or not there, and notice being edited.
 
 Beside the tensors a file carries `about`: the resolved config, its hash, seed, command, versions
-and figures. A SHA-256 over tensors and `about` is written at save and checked at load.
+and figures. A SHA-256 over tensors and `about` is written at save and checked at load. Large
+matrices may be kept in half precision, at half the size; margins and all that is small never are.
 """
 
 from __future__ import annotations
@@ -22,17 +23,25 @@ from torch import Tensor
 from agent.core.errors import InputError
 from agent.record.encode import parse, plain, text
 
+LARGE, HIGHEST = 1024, 6e4
+"""Numbers in a matrix that is worth halving, and the largest that half precision can hold."""
 REMEDY = "make a new one with `python run_agent.py train CONFIG`"
 
 
-def save(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> str:
+def save(
+    path: Path, tensors: Mapping[str, Tensor], about: Mapping[str, Any], half: bool = False
+) -> str:
     """Write a checkpoint and return its SHA-256, the fingerprint runs quote.
 
-    Atomic: at every moment `path` holds the old checkpoint or the new one, also if the process
-    or the machine dies. Non-finite numbers in `about` are stored as strings.
+    With `half`, float32 matrices of at least `LARGE` numbers are rounded to float16, by at most
+    0.05 % each; `load` gives them back as float32. Atomic: at every moment `path` holds the old
+    checkpoint or the new one, also if the process or the machine dies. Non-finite numbers in
+    `about` are stored as strings.
     Raises InputError if the file cannot be written.
     """
     whole = {n: t.detach().cpu().contiguous().clone() for n, t in tensors.items()}
+    if half:
+        whole = {name: _halved(values) for name, values in whole.items()}
     words = text(plain(about)).decode()
     digest = fingerprint(whole, words)
     packed = pack(whole, metadata={"about": words, "sha256": digest})
@@ -82,7 +91,14 @@ def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             f" {stored['sha256'][:12]}, came {found[:12]}; {REMEDY}"
         )
     about: dict[str, Any] = parse(stored["about"].encode())
-    return tensors, {**about, "sha256": found}
+    single = {n: t.float() if t.dtype is torch.float16 else t for n, t in tensors.items()}
+    return single, {**about, "sha256": found}
+
+
+def _halved(values: Tensor) -> Tensor:
+    """Return a large matrix in half precision, and anything else, or too large for it, as it is."""
+    large = values.dtype is torch.float32 and values.ndim > 1 and values.numel() >= LARGE
+    return values.half() if large and bool((values.abs() < HIGHEST).all()) else values
 
 
 def fingerprint(tensors: Mapping[str, Tensor], about: str) -> str:

@@ -224,6 +224,12 @@ def test_training_goes_on_after_a_kill(
     assert {"transitions", "effective_rank"} <= told
     assert "train_s" not in told, "the time of a resumed training is not that of a whole one"
     assert [p.name for p in (folder / "w").iterdir()] == ["tiny.safetensors"]
+    whole = (folder / "w" / "tiny.safetensors").stat().st_size
+    assert main([*map(str, words), "--half"]) == 0
+    halved, _ = checkpoint.load(folder / "w" / "tiny.safetensors")
+    assert (folder / "w" / "tiny.safetensors").stat().st_size < 0.75 * whole
+    for name, value in halved.items():
+        torch.testing.assert_close(value, tensors[name], rtol=1e-3, atol=1e-6)
 
 
 def readme() -> list[str]:

@@ -44,6 +44,32 @@ def test_what_was_saved_is_loaded(tmp_path: Path) -> None:
     assert os.listdir(path.parent) == ["model.safetensors"]
 
 
+def test_large_matrices_may_be_kept_in_half_precision(tmp_path: Path) -> None:
+    generator = torch.Generator().manual_seed(1)
+    large = {
+        "matrix": torch.randn(64, 32, generator=generator),
+        "stack": torch.randn(2, 40, 40, generator=generator),
+        "vector": torch.randn(4096, generator=generator),
+        "margins": torch.rand(31, 33, generator=generator)[:, :32],
+        "huge": torch.full((64, 32), 1e5),
+        "broken": torch.full((64, 32), torch.nan),
+        "wide": torch.randn(64, 32, generator=generator).double(),
+        **TENSORS,
+    }
+    save(tmp_path / "whole", large, ABOUT)
+    save(tmp_path / "half", large, ABOUT, half=True)
+    tensors, _ = load(tmp_path / "half")
+    for name, values in large.items():
+        assert tensors[name].dtype == values.dtype, name
+        if name in ("matrix", "stack"):
+            assert not torch.equal(tensors[name], values)
+            torch.testing.assert_close(tensors[name], values, rtol=5e-4, atol=1e-7)
+        else:
+            torch.testing.assert_close(tensors[name], values, rtol=0, atol=0, equal_nan=True)
+    saved = [(tmp_path / name).stat().st_size for name in ("whole", "half")]
+    assert saved[0] - saved[1] == 2 * sum(large[name].numel() for name in ("matrix", "stack"))
+
+
 def test_the_fingerprint_depends_on_content_alone(tmp_path: Path) -> None:
     first = save(tmp_path / "a", TENSORS, ABOUT)
     second = save(tmp_path / "b", dict(reversed(TENSORS.items())), ABOUT)
