@@ -278,8 +278,7 @@ def test_commands_of_the_readme_run(command: str, weights: Path, folder: Path) -
 
 LIMITS = {
     **{f"rooms-hierarchical-seed{seed}": (330_000, 0) for seed in range(3)},
-    "cliff-seed0": (100_000, 8),
-    "cliff-seed1": (100_000, 8),
+    **{f"cliff-seed{seed}": (100_000, 8) for seed in range(3)},
 }
 """Transitions of training, and ticks of contact in two short lives, where an agent is known to take
 more than others (docs/guides/hierarchy.md; in `cliff` a lead car runs into who stands before it)."""
