@@ -17,7 +17,7 @@ from agent.core.messages import Plan
 from agent.core.objective import GuardedObjective
 from agent.core.protocols import Above
 
-OVERSEEN = ("_levels", "_climb")
+OVERSEEN = ("_levels", "_lasts", "_climb")
 """What an overseer holds from when it is built."""
 
 
@@ -31,6 +31,7 @@ class Overseer:
     def __init__(self, above: Sequence[tuple[Above, Guardrails, GuardedObjective]]) -> None:
         """Watch over `above`, the nearest level first; nothing is there to do without any."""
         self._levels = tuple((*level, level[1].seal) for level in above)
+        self._lasts = tuple(place.level.ticks * place.level.follow for place, _, _ in above)
         self._climb = Climb([place for place, _, _ in above])
         self.reset()
 
@@ -84,7 +85,7 @@ class Overseer:
             return (f"{level} has no plan",) * len(state)
         if plan is self._judged.get(index):
             self._age[index] += 1
-            late = self._age[index] >= place.level.ticks * place.level.follow
+            late = self._age[index] >= self._lasts[index]
             return (
                 (f"{level} follows a plan that is over",) * len(state)
                 if late

@@ -23,6 +23,8 @@ from torch import Tensor
 from agent.core.errors import InputError
 from agent.record.encode import parse, plain, text
 
+MARGINS = "margins"
+"""Last part of the names of what must not be rounded: down would be less safe than measured."""
 LARGE, HIGHEST = 1024, 6e4
 """Numbers in a matrix that is worth halving, and the largest that half precision can hold."""
 REMEDY = "make a new one with `python run_agent.py train CONFIG`"
@@ -33,15 +35,15 @@ def save(
 ) -> str:
     """Write a checkpoint and return its SHA-256, the fingerprint runs quote.
 
-    With `half`, float32 matrices of at least `LARGE` numbers are rounded to float16, by at most
-    0.05 % each; `load` gives them back as float32. Atomic: at every moment `path` holds the old
-    checkpoint or the new one, also if the process or the machine dies. Non-finite numbers in
-    `about` are stored as strings.
+    With `half`, float32 matrices of at least `LARGE` numbers but margins are rounded to float16, by
+    at most 0.05 % or 3e-8 each; `load` gives them back as float32. Atomic: at every moment `path`
+    holds the old checkpoint or the new one, also if the process or the machine dies. Non-finite
+    numbers in `about` are stored as strings.
     Raises InputError if the file cannot be written.
     """
     whole = {n: t.detach().cpu().contiguous().clone() for n, t in tensors.items()}
     if half:
-        whole = {name: _halved(values) for name, values in whole.items()}
+        whole = {n: t if n.split(".")[-1] == MARGINS else _halved(t) for n, t in whole.items()}
     words = text(plain(about)).decode()
     digest = fingerprint(whole, words)
     packed = pack(whole, metadata={"about": words, "sha256": digest})

@@ -66,7 +66,8 @@ class Watch:
         climbing = judge.tiers if getattr(mind.actor, "climbs", False) else ()
         for tier in climbing:
             low, high = tier.level.site.actuators.bounds()
-            self.levels.append(Heard(tier.guardrails, tier.level.ticks, (low + high) / 2))
+            lasts = tier.level.ticks * tier.level.follow
+            self.levels.append(Heard(tier.guardrails, lasts, (low + high) / 2))
         self._climb = Climb([t.above for t in climbing])
         models = [mind.world_model, *(t.level for t in mind.tiers)]
         for heard, model in zip(self.levels, models, strict=False):

@@ -140,7 +140,8 @@ def understand(blueprint: Blueprint, study: Study, ledger: Ledger) -> Understand
 def experience(blueprint: Blueprint, mind: Mind, study: Study, ledger: Ledger) -> Dataset:
     """Return what to learn from: the dataset that is given, or one explored in the world.
 
-    Raises InputError if its episodes are too short for what is trained on them.
+    Raises InputError if its episodes are too short for what is trained on them, or margins above
+    would be measured on parts of plans.
     """
     windows = [study.learner, study.readouts]
     if isinstance(mind.perception, Completing):
@@ -155,6 +156,13 @@ def experience(blueprint: Blueprint, mind: Mind, study: Study, ledger: Ledger) -
             f"train.explore.ticks: expected {longest} or more, the longest horizon that is trained,"
             f" came {study.explore.ticks}; explore longer episodes, or lower the horizons"
         )
+    for level in tuple(getattr(mind.world_model, "levels", ()))[-1:]:
+        if study.levels.calibrate.segments % level.follow:
+            raise InputError(
+                f"train.levels.calibrate.segments: expected a multiple of {level.follow}, the steps"
+                f" for which the highest level follows a plan, came"
+                f" {study.levels.calibrate.segments}; live whole plans"
+            )
     if study.explore.policy == "acting" and not study.dataset:
         expect_able(mind, study.explore)
     if study.dataset:

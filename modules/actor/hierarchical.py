@@ -24,11 +24,12 @@ class Standing:
     """A plan of a level that is being followed: what it foresees of the goal's quantity [B F H G].
 
     F is how many futures it foresees, 1 where the level has no latent variable. It was made `age`
-    ticks ago.
+    ticks ago, and went for `wanted` then, [B F' h' G].
     """
 
     plan: Plan
     foreseen: Tensor
+    wanted: Tensor
     age: int = 0
 
 
@@ -126,6 +127,8 @@ class Hierarchical(nn.Module):
         wanted, carry = directive.goal[:, None, None], directive.carry
         for index in reversed(range(len(self.site.above))):
             standing = self._stand(index, codes, directive, wanted, above)
+            if above is not None:  # counted from when this level planned, as what it foresees is
+                wanted = standing.wanted
             wanted, above = self._wanted(index, standing, wanted), standing.plan
             carry = carry if standing.age else None  # where to go is new
         asked = replace(directive, foreseen=wanted, carry=carry) if above else directive
@@ -154,7 +157,7 @@ class Hierarchical(nn.Module):
         if isinstance(planner, Grounded) and (done := planner.handed(made)) is not None:
             self.planners[index].suggest(done)
         foreseen = self._foreseen(place, codes[index + 1], made, asked)
-        self._standing[index] = standing = Standing(made, foreseen)
+        self._standing[index] = standing = Standing(made, foreseen, wanted)
         return standing
 
     def _foreseen(self, place: Above, code: Tensor, plan: Plan, asked: Directive) -> Tensor:
@@ -196,9 +199,9 @@ class Hierarchical(nn.Module):
     def _wanted(self, index: int, standing: Standing, goal: Tensor) -> Tensor:
         """Return what the level below is to go for at each of its next steps, [B F h G].
 
-        `goal` [B F' h' G] is what this level goes for; the futures handed down are every pair of
-        one of those and one of its own. A step of the level below counts towards the step of this
-        one in which it ends.
+        `goal` [B F' h' G] is what this level goes for, as it was told when it planned if by a level
+        above; the futures handed down are every pair of one of those and one of its own. A step of
+        the level below counts towards the step of this one in which it ends.
         """
         place = self.site.above[index]
         below = self.site.above[index - 1].level.ticks if index else 1

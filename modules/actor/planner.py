@@ -38,10 +38,10 @@ REFUSAL = "no candidate had a finite energy and finite guardrails; mend the worl
 class Planner(nn.Module, ABC):
     """Plans `directive.horizon` ticks ahead; a subclass says in waves which candidates to try.
 
-    Among the candidates are the last plan shifted by a tick, resting, and the policy's proposal;
-    the plan it returns is under the model never ranked behind any candidate. Anytime: it looks at
-    `directive.budget_ms` before every wave and returns the best so far. Noise is shared by all
-    agents, so an agent's plan does not depend on the others. A Mode-1 agent does not search: it
+    Among the candidates are the last plan without what was followed, resting, and the policy's
+    proposal; the plan it returns is under the model never ranked behind any candidate. Anytime: it
+    looks at `directive.budget_ms` before every wave and returns the best so far. Noise is shared by
+    all agents, so an agent's plan does not depend on the others. A Mode-1 agent does not search: it
     gets the best of the policy's proposal, bolder and gentler, and of its last plan. Told to
     `carry` on, an agent of either mode gets the last plan as it is, if that was sound, with what
     was imagined of it then.

@@ -6,6 +6,7 @@ longer-term from more abstract ones.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from typing import ClassVar
 
@@ -42,6 +43,8 @@ class HJEPA(JEPA):
     ) -> None:
         """Build untrained levels. Raises ValueError if their time scales do not divide.
 
+        Nor if a level could outlive the plan that it follows.
+
         `above` builds the latent variables of levels that have one.
         """
         super().__init__(config, site, latent_variable)
@@ -49,4 +52,11 @@ class HJEPA(JEPA):
         for one, hidden in zip(config.levels, above or (None,) * len(config.levels), strict=True):
             below, ticks = (made[-1].site, made[-1].ticks) if made else (site, 1)
             made.append(Level(one, below, ticks, hidden))
+        for lower, upper in itertools.pairwise(made):
+            short, long = (level.ticks * level.follow for level in (lower, upper))
+            if long % short:
+                raise ValueError(
+                    f"levels.follow: expected plans above to last a whole number of those below,"
+                    f" came {long} ticks above {short}; choose `follow` so that they end together"
+                )
         self.levels = nn.ModuleList(made)

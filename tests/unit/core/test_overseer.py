@@ -228,6 +228,16 @@ def test_an_episode_begins_without_what_was_seen_in_the_last() -> None:
     assert overseer.refusals(below) == ("level 2: wall 1.0",)
 
 
+def test_who_plans_cannot_say_afterwards_how_long_a_plan_lasts() -> None:
+    place, rails, objective = level()
+    overseer = Overseer([(place, rails, objective)])
+    place.level.follow = 99
+    made = replace(plan(torch.zeros(1, 1, 2)), above=leaping([(0.4, 0.0)]))
+    for said in ((), (), ("level 2 follows a plan that is over",)):
+        overseer.look(torch.zeros(1, 2))
+        assert overseer.refusals(made) == said
+
+
 @pytest.mark.parametrize("follow", [1, 3])
 def test_a_plan_lasts_as_many_ticks_as_the_steps_for_which_it_is_followed(follow: int) -> None:
     place, rails, objective = level()

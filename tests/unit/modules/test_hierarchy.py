@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor
 
-from agent.config.build import Mind
+from agent.config import schema
+from agent.config.build import Mind, blueprint
 from agent.core.errors import InputError
 from agent.core.levels import Climb, plans
 from agent.core.messages import Directive, Mode, Plan
+from modules.actor import hierarchical
+from modules.actor.hierarchical import Standing
 from modules.cost.terms.subgoal import Subgoal
 from modules.world_model.abstraction import REACH, Level
 from tests.contract.stand import _config, mind, rollout
@@ -137,6 +141,37 @@ def test_a_level_above_starts_anew_from_where_its_last_plan_was_left() -> None:
     assert planner._warm(1, 3)[0, 0, :, 0].tolist() == [2.0, 0.0, 0.0]
     planner.suggest(steps)
     assert planner._warm(1, 3)[0, 0, :, 0].tolist() == [0.0, 1.0, 2.0]
+
+
+def test_what_a_middle_level_goes_for_is_counted_from_when_it_planned(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    path = Path(__file__).parents[3] / "configs" / "lab" / "rooms-three.yaml"
+    made = blueprint(schema.load(path, [])).assemble()
+    actor, asks = made.actor, asked(made, [[5.0, 0.0]])
+    far, near = (
+        torch.stack((length * torch.arange(1.0, steps + 1), torch.zeros(steps)), dim=-1)[None, None]
+        for steps, length in ((6, 0.9), (8, 0.2))
+    )
+    goal = asks.goal[:, None, None]
+    high = Standing(object(), far, goal)  # type: ignore[arg-type]
+    middle = Standing(object(), near, actor._wanted(1, high, goal))  # type: ignore[arg-type]
+    told = []
+    monkeypatch.setattr(actor.lowest, "plan", lambda _, directive: told.append(directive.foreseen))
+    monkeypatch.setattr(
+        hierarchical, "replace", lambda made, **more: made and replace(made, **more)
+    )
+    for age in (0, 5, 8, 20):
+        ages = [replace(middle, age=age), replace(high, age=age)]
+        monkeypatch.setattr(actor, "_stand", lambda index, *_, ages=ages: ages[index])
+        actor.plan(torch.zeros(1, made.site.latent), asks)
+        assert torch.equal(told[-1][:, :, : 64 - age], told[0][:, :, age:]), age
+    assert len(told[0].unique(dim=2)[0, 0]) > 2
+
+
+def test_plans_above_last_a_whole_number_of_those_below() -> None:
+    with pytest.raises(InputError, match=r"levels.follow: .*came 8 ticks above 12"):
+        built([{"ticks": 4, "follow": 3}, {"ticks": 8}])
 
 
 def test_plans_are_not_followed_beyond_their_end() -> None:

@@ -56,6 +56,18 @@ def test_an_honest_hierarchy_is_judged_at_every_level(watch: Watch) -> None:
     assert lived.rulings.count(int(Ruling.ALLOWED)) == 5
 
 
+def test_a_plan_above_that_is_followed_for_several_steps_is_not_over(
+    tall: Blueprint, weights: dict[str, Any]
+) -> None:
+    levels = [{**level, "follow": 2} for level in tall.resolved()["world_model"]["levels"]]
+    raw = tall.resolved()
+    raw["world_model"] = {**raw["world_model"], "levels": levels}
+    made = watched(blueprint(schema.validate(schema.AgentConfig, raw, "tall")), weights)
+    lived = made.live([900_000], 9)
+    made.world.close()
+    assert (lived.unvalidated, lived.uncaught, lived.flags) == (0, [], [])
+
+
 def test_a_level_that_nobody_judged_is_seen(watch: Watch) -> None:
     """The watch does not believe the gate: here the gate forgets the levels, and lets all out."""
     watch.agent.gate._above.refusals = lambda plan: ()  # type: ignore[method-assign]

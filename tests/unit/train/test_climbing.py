@@ -246,6 +246,10 @@ def test_sensors_that_are_shuffled_are_shuffled_for_every_level(
         (["train.levels.joint.weight=-1"], "levels.joint.weight'"),
         (["train.levels.joint.batch=3"], "levels.joint.batch'; known: rate, steps, weight"),
         (["world_model.levels.1.pooled=2"], "'levels.1.pooled'; did you mean 'pool'"),
+        (
+            ["world_model.levels.1.follow=2", "train.levels.calibrate.segments=3"],
+            "levels.calibrate.segments: expected a multiple of 2, .*came 3",
+        ),
         (["train.levels.learner.device=cuda"], "device: expected that of train.learner, cpu"),
     ],
 )
