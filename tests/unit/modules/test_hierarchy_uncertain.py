@@ -190,7 +190,7 @@ def test_below_two_uncertain_levels_every_pair_of_their_futures_counts() -> None
     own = torch.tensor([[[[0.0, 1.0], [0.0, 3.0]], [[0.0, 9.0], [0.0, 5.0]]]])
     aims = torch.tensor([[[[0.0, 3.0]], [[0.0, 1.25]], [[0.0, 9.0]]]])
     plan = hierarchy(doors).plan(torch.zeros(1, 2), asked(actor))
-    wanted = actor._wanted(0, Standing(plan, own), aims)[0, :, ::TICKS, 1]
+    wanted = actor._wanted(0, Standing(plan, own, aims), aims)[0, :, ::TICKS, 1]
     assert wanted.tolist() == [
         [1.0, 3.0],  # the first of its own ends at the first aim,
         [1.25, 1.25],  # begins nearest to the second,
