@@ -23,7 +23,7 @@ from torch import Tensor
 from agent.core.errors import InputError
 from agent.record.encode import parse, plain, text
 
-MARGINS = "margins"
+EXACT = "margins"
 """Last part of the names of what must not be rounded: down would be less safe than measured."""
 LARGE, HIGHEST = 1024, 6e4
 """Numbers in a matrix that is worth halving, and the largest that half precision can hold."""
@@ -43,7 +43,7 @@ def save(
     """
     whole = {n: t.detach().cpu().contiguous().clone() for n, t in tensors.items()}
     if half:
-        whole = {n: t if n.split(".")[-1] == MARGINS else _halved(t) for n, t in whole.items()}
+        whole = {n: t if n.split(".")[-1] == EXACT else _halved(t) for n, t in whole.items()}
     words = text(plain(about)).decode()
     digest = fingerprint(whole, words)
     packed = pack(whole, metadata={"about": words, "sha256": digest})

@@ -156,13 +156,13 @@ def experience(blueprint: Blueprint, mind: Mind, study: Study, ledger: Ledger) -
             f"train.explore.ticks: expected {longest} or more, the longest horizon that is trained,"
             f" came {study.explore.ticks}; explore longer episodes, or lower the horizons"
         )
-    for level in tuple(getattr(mind.world_model, "levels", ()))[-1:]:
-        if study.levels.calibrate.segments % level.follow:
-            raise InputError(
-                f"train.levels.calibrate.segments: expected a multiple of {level.follow}, the steps"
-                f" for which the highest level follows a plan, came"
-                f" {study.levels.calibrate.segments}; live whole plans"
-            )
+    climbs, segments = getattr(mind.actor, "climbs", False), study.levels.calibrate.segments
+    follow = mind.tiers[-1].level.follow if climbs and mind.tiers else 1
+    if segments % follow:
+        raise InputError(
+            f"train.levels.calibrate.segments: expected a multiple of {follow}, the steps for which"
+            f" the highest level follows a plan, came {segments}; live whole plans"
+        )
     if study.explore.policy == "acting" and not study.dataset:
         expect_able(mind, study.explore)
     if study.dataset:

@@ -125,7 +125,7 @@ class SparseTree(CEM):
         return rollout.quantities.get(self._quantity, rollout.latents).mean(dim=0)[:, 0]
 
     def _compare(self, latent: Tensor, directive: Directive) -> None:
-        """Remember steps [B 2 G] that did not lead where they should have, and stop there."""
+        """Remember the steps of plans that did not lead where they should have, and stop there."""
         awaited, self._awaited = self._awaited, None
         if awaited is None or len(awaited) != len(latent):
             return

@@ -41,11 +41,10 @@ class HJEPA(JEPA):
         latent_variable: LatentVariable | None = None,
         above: Sequence[Callable[[Site], LatentVariable] | None] = (),
     ) -> None:
-        """Build untrained levels. Raises ValueError if their time scales do not divide.
+        """Build untrained levels; `above` builds the latent variables of those that have one.
 
-        Nor if a level could outlive the plan that it follows.
-
-        `above` builds the latent variables of levels that have one.
+        Raises ValueError if their time scales do not divide, or if a plan could outlive the one
+        that it follows.
         """
         super().__init__(config, site, latent_variable)
         made: list[Level] = []

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from agent.config.build import MARGINS, margins_of
 from agent.core.errors import InputError
 from agent.record.checkpoint import load, save
 
@@ -51,8 +52,8 @@ def test_large_matrices_may_be_kept_in_half_precision(tmp_path: Path) -> None:
         "stack": torch.randn(2, 40, 40, generator=generator),
         "vector": torch.randn(4096, generator=generator),
         "small": torch.rand(31, 33, generator=generator),
-        "levels.0.margins": torch.rand(64, 32, generator=generator),
-        "margins": torch.rand(64, 32, generator=generator),
+        margins_of(0): torch.rand(64, 32, generator=generator),
+        MARGINS: torch.rand(64, 32, generator=generator),
         "huge": torch.full((64, 32), 1e5),
         "broken": torch.full((64, 32), torch.nan),
         "wide": torch.randn(64, 32, generator=generator).double(),

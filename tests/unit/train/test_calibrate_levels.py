@@ -1,4 +1,4 @@
-"""Margins of the levels above are measured on first steps of plans that are really followed."""
+"""Margins of the levels above are measured on steps of plans that are really followed."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def test_every_step_that_is_followed_counts(tall: Mind, world: Any) -> None:
     torch.testing.assert_close(less, wanted)
 
 
-def test_a_margin_is_the_first_steps_and_goes_on(tall: Mind, world: Any) -> None:
+def test_a_margin_is_that_of_steps_followed_and_goes_on(tall: Mind, world: Any) -> None:
     settings, ask = Calibrate(rounds=2, episodes=ROWS, segments=STEPS, rate=0.2), directives
 
     def under(margins: list[Tensor]) -> Mind:
