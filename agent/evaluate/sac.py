@@ -34,11 +34,13 @@ class Sac:
         Raises MissingExtra without stable-baselines3, InputError as `paying` does.
         """
         library = library_of()
+        from stable_baselines3.common.logger import Logger
         from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
         self._size = found.singles["world"].kind.sensors.lasting.size
         self._env = VecNormalize(DummyVecEnv([lambda: paying(found)]), norm_reward=False)
         self._model = library.SAC("MlpPolicy", self._env, seed=seed, device="cpu")
+        self._model.set_logger(Logger(None, []))  # its own is a new temporary folder at each `learn`
         self.spent_s = 0.0
 
     @property

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+import tempfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -43,8 +45,11 @@ def test_episodes_are_as_long_as_those_of_evaluation() -> None:
     env.close()
 
 
-def test_it_learns_for_as_long_as_it_is_given(plans: Blueprint) -> None:
+def test_it_learns_for_as_long_as_it_is_given(
+    plans: Blueprint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     library_of()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     learner = Sac(plans, 0)
     learner.learn(0.5)
     spent, steps = learner.spent_s, learner.steps
@@ -61,6 +66,7 @@ def test_it_learns_for_as_long_as_it_is_given(plans: Blueprint) -> None:
     assert bool(((chosen >= low) & (chosen <= high)).all())
     lived = commanded(world, [900_000, 900_001], 5, learner)
     assert lived.ticks == 10
+    assert not list(tmp_path.glob("SB3*"))  # the library left no folder of its logs
     world.close()
     learner.close()
 
