@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo test test-extras check setup train-all bench scoreboard dmc combinations mutation results clean
+.PHONY: demo test test-extras check setup train-all bench scoreboard dmc guide combinations mutation results clean
 
 demo: $(READY)  ## set up, then watch an agent plan through the world it learned
 	$(BIN)/python run_agent.py
@@ -140,6 +140,13 @@ dmc: $(READY)  ## train tasks of the DeepMind Control Suite, three seeds each, a
 	  --json docs/results/train-dmc-cartpole-swingup-100k-seed$$seed.json || exit 1; done
 	$(BIN)/python run_agent.py eval configs/dmc/cartpole-swingup.yaml --episodes 10 $(DMC_LONG) \
 	  'eval.checkpoints=[$(foreach s,0 1 2,checkpoints/dmc-cartpole-swingup-100k-seed$(s).safetensors,)]' --json docs/results/dmc-cartpole-swingup-100k.json
+
+guide: $(READY)  ## train and measure the robots of docs/guides/bring-your-own.md (an hour)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check mujoco-menagerie
+	for name in arm ur5e; do for seed in 0 1 2; do \
+	  $(BIN)/python run_agent.py train docs/examples/$$name.yaml --fresh --seed $$seed --json docs/results/train-$$name-seed$$seed.json || exit 1; done; \
+	  $(BIN)/python run_agent.py eval docs/examples/$$name.yaml --episodes 100 --json docs/results/eval-$$name.json \
+	  $(foreach s,0 1 2,--checkpoint runs/$$name-seed$(s).safetensors) || exit 1; done
 
 combinations: $(READY)  ## agents put together at random: was every command judged? (an hour)
 	$(BIN)/python -m tests.contract.combinations 10000 --json docs/results/combinations.json

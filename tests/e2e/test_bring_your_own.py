@@ -105,29 +105,53 @@ def test_the_loop_of_the_guide_runs(capsys: pytest.CaptureFixture[str]) -> None:
     assert re.match(r"0\.\d\d m from the goal, cost 0", capsys.readouterr().out)
 
 
+def servoed() -> str:
+    """Return a chain of six joints with the names that docs/examples/ur5e.yaml goes by."""
+    body = '<site name="attachment_site" pos="0.1 0 0"/>'
+    for index in range(6):
+        axis = "0 0 1" if index % 2 else "0 1 0"
+        body = (
+            f'<body pos="0.1 0 0"><joint name="j{index}" axis="{axis}" range="-3 3"/>'
+            f'<geom type="capsule" fromto="0 0 0 0.1 0 0" size="0.02" contype="0"/>{body}</body>'
+        )
+    servos = "".join(f'<position joint="j{i}" kp="100" ctrlrange="-3 3"/>' for i in range(6))
+    home = '<keyframe><key name="home" qpos="0 0 0 0 0 0"/></keyframe>'
+    return (
+        f'<mujoco><worldbody><body pos="0 0 1">{body}</body></worldbody>'
+        f"<actuator>{servos}</actuator>{home}</mujoco>"
+    )
+
+
 def test_the_config_of_the_menagerie_arm_fits_one() -> None:
-    (block,) = re.findall(r"^```yaml\n(goal: wrist_3_link\n.*?)^```", GUIDE, re.M | re.S)
-    whole = yaml.parse(Path(EXAMPLE).read_text(), "arm") | yaml.parse(block, "guide")
-    arm = (ROOT / "docs" / "examples" / "arm.xml").read_text()
-    for old, new in (
-        ("<sensor>.*</sensor>", ""),
-        ('<velocity name="(.*?)" joint="(.*?)"/>', r'<position name="\1" joint="\2" kp="20"/>'),
-        ('<velocity ctrlrange="-2 2" kv="2"/>', '<position ctrlrange="-3 3" kv="2"/>'),
-        ('<site name="hand"', '<site name="wrist_3_link"'),
-    ):
-        arm = re.sub(old, new, arm, flags=re.S)
+    (block,) = re.findall(r"^```yaml\n(goal: attachment_site\n.*?)^```", GUIDE, re.M | re.S)
+    assert set(block.splitlines()) <= set(
+        (ROOT / "docs/examples/ur5e.yaml").read_text().splitlines()
+    )
     folder = Path("menagerie") / "universal_robots_ur5e"
     folder.mkdir(parents=True)
-    (folder / "scene.xml").write_text(arm)
-    whole["world"]["root"] = "menagerie"
-    whole["gate"]["fallback"] = [0.0, 0.0]
-    path = Path("menagerie.yaml")
-    path.write_text(json.dumps(whole | {"extends": str(ROOT / "configs" / "reach.yaml")}))
-    found = blueprint(schema.load(path))
+    (folder / "scene.xml").write_text(servoed())
+    found = blueprint(schema.load(ROOT / "docs/examples/ur5e.yaml", ["world.root=menagerie"]))
     kind = found.singles["world"].kind
-    assert kind.sensors.names == ("joint_angle", "joint_speed", "wrist_3_link")
-    assert kind.actuators.bounds()[1].tolist() == [1.0, 1.0]
+    assert kind.sensors.names == ("joint_angle", "joint_speed", "attachment_site")
+    assert kind.actuators.bounds()[1].tolist() == [1.5] * 6
     found.assemble()
+
+
+@pytest.mark.parametrize("name", ["arm", "ur5e"])
+def test_the_guide_tells_what_was_measured(name: str) -> None:
+    results = ROOT / "docs" / "results"
+    found = json.loads((results / f"eval-{name}.json").read_text())["figures"]
+    seeds = [found[f"success.seed{seed}"] for seed in range(3)]
+    told = ", ".join(f"{100 * one['value']:.0f}" for one in seeds)
+    (line,) = [x for x in GUIDE.splitlines() if x.startswith(f"| `{name}.yaml` |")]
+    assert f"{told} of 100" in line
+    assert f"{found['true_violations']['value']:,.0f} of {found['true_violations']['n']:,}" in line
+    spent = [
+        json.loads((results / f"train-{name}-seed{seed}.json").read_text())["figures"]
+        for seed in range(3)
+    ]
+    assert f"{max(one['train_cpu_s']['value'] for one in spent):.0f} s" in line
+    assert f"{spent[0]['transitions']['value']:,.0f}" in line
 
 
 @pytest.mark.parametrize(

@@ -29,12 +29,22 @@ class Aims:
     EVALUATION_SEEDS = EVALUATION_SEEDS
 
     def __init__(self, kind: Any, config: Robot) -> None:
-        """Set goals for worlds of the class `kind`. Raises InputError for unknown sensors."""
+        """Set goals for worlds of the class `kind`.
+
+        Raises InputError for unknown sensors, and for limits that are not one for each component.
+        """
         self._kind, self.config, trial = kind, config, config.trial
         for name in (*([trial.aim] if trial.aim else []), *trial.least, *trial.most):
             if name not in kind.sensors.names:
                 hint = nearest(name, kind.sensors.names)
                 raise InputError(f"world.trial: the robot has no sensor '{name}'; {hint}")
+        for name, limit in (*trial.least.items(), *trial.most.items()):
+            size = kind.sensors.channel(name).size
+            if isinstance(limit, list) and len(limit) != size:
+                raise InputError(
+                    f"world.trial: expected {size} limits of '{name}', one for each component, or"
+                    f" one for all, came {len(limit)}"
+                )
 
     def tasks(self, seeds: Sequence[int]) -> Task:
         """Return what the aim shows at rest in other starts [B G]; [B 0] if nothing is asked."""

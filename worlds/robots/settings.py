@@ -14,14 +14,15 @@ class Trial(Settings):
 
     `aim` is the sensor that goals are about: it is to show, to within `within` in its unit, for
     `hold` ticks, what it shows at rest in another start. Without it nothing is asked. A tick in
-    which a sensor leaves `least` or exceeds `most`, by size, at any physics step, is a violation.
+    which a sensor leaves `least` or exceeds `most`, by size, at any physics step, is a violation;
+    a limit is one for all components, or a list of one for each.
     """
 
     aim: str = ""
     within: float = Field(default=0.03, gt=0)
     hold: int = Field(default=10, ge=1)
-    least: dict[str, float] = {}
-    most: dict[str, float] = {}
+    least: dict[str, float | list[float]] = {}
+    most: dict[str, float | list[float]] = {}
 
 
 class Robot(Settings):

@@ -215,6 +215,17 @@ def test_goals_are_poses_of_its_own_and_scored(make: Make) -> None:
     assert (scorer.score().contacts > 10).all(), "faster than 0.5 rad/s"
 
 
+def test_a_limit_may_be_one_for_each_component(make: Make) -> None:
+    for low, broken in ((-9.0, 0), (0.6, 1)):
+        trial = {"least": {"hand": [-9.0, low, -9.0]}}
+        world = make(places=["hand"], noise=0.0, trial=trial, batch=1)
+        scorer = trials_of(world).Scorer(world, trials_of(world).tasks([0]))
+        world.reset([0])
+        world.step(Action(torch.zeros(1, 2)))
+        scorer.look()
+        assert scorer.score().contacts.tolist() == [broken], "the arm is 0.6 m long"
+
+
 @pytest.mark.parametrize(
     ("text", "more", "says"),
     [
@@ -233,6 +244,7 @@ def test_goals_are_poses_of_its_own_and_scored(make: Make) -> None:
         (mjcf(), {"camera": "eye"}, "no camera 'eye'"),
         (mjcf(), {"speed": 1.0}, "expected position servos"),
         (mjcf(), {"trial": {"aim": "tip"}}, "world.trial: the robot has no sensor 'tip'"),
+        (mjcf(), {"places": ["tip"], "trial": {"least": {"tip": [0.0]}}}, "world.trial: expected 3 limits of 'tip', one for each component, or one for all, came 1"),
         (Path("no.xml"), {}, "expected an MJCF file at no.xml, found none"),
     ],
 )  # fmt: skip
