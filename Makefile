@@ -31,7 +31,7 @@ $(READY): requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
 	touch $(READY)
 
-train-all: $(READY)  ## train the shipped checkpoints again (thirty-one trainings, up to 20 minutes each)
+train-all: $(READY)  ## train the shipped checkpoints again (thirty-four trainings, up to 20 minutes each)
 	for seed in 0 1 2; do $(BIN)/python run_agent.py train configs/reach.yaml --seed $$seed \
 	  --json docs/results/train-reach-seed$$seed.json || exit 1; done
 	$(BIN)/python run_agent.py train configs/reach-filter.yaml --json docs/results/train-reach-filter-seed0.json
@@ -43,10 +43,14 @@ train-all: $(READY)  ## train the shipped checkpoints again (thirty-one training
 	  --json docs/results/train-permanence-seed$$seed.json || exit 1; done
 	for seed in 0 1 2; do $(BIN)/python run_agent.py train configs/lab/rooms-hierarchical.yaml --seed $$seed --fresh --half \
 	  --json docs/results/train-rooms-hierarchical-seed$$seed.json || exit 1; done
+	for seed in 0 1 2; do $(BIN)/python run_agent.py train configs/lab/rooms-three.yaml --seed $$seed --fresh --half \
+	  --json docs/results/train-rooms-three-seed$$seed.json || exit 1; done
 	for name in push cliff; do for seed in 0 1 2; do $(BIN)/python run_agent.py train configs/$$name.yaml --fresh --half --seed $$seed \
 	  --json docs/results/train-$$name-seed$$seed.json || exit 1; done; done
 	for seed in 0 1 2; do $(BIN)/python run_agent.py train configs/toys.yaml --seed $$seed \
 	  --json docs/results/train-toys-seed$$seed.json || exit 1; done
+
+THREE := $(foreach s,0 1 2,--checkpoint checkpoints/rooms-three-seed$(s).safetensors)  # of `make train-all`; the first is shipped
 
 bench: $(READY)  ## measure what docs/results/ holds (hours; every line stands alone)
 	$(BIN)/python run_agent.py eval configs/reach.yaml --episodes 200 --json docs/results/eval-reach.json
@@ -76,6 +80,10 @@ bench: $(READY)  ## measure what docs/results/ holds (hours; every line stands a
 	  --json docs/results/hierarchy-rooms.json
 	$(BIN)/python run_agent.py bench hierarchy configs/lab/rooms-hierarchical.yaml configs/lab/rooms-far.yaml --episodes 8 \
 	  --json docs/results/hierarchy-rooms-far.json
+	$(BIN)/python run_agent.py bench hierarchy configs/lab/rooms-three.yaml configs/rooms.yaml --episodes 40 $(THREE) \
+	  --json docs/results/hierarchy-rooms-three.json
+	$(BIN)/python run_agent.py bench hierarchy configs/lab/rooms-three.yaml configs/lab/rooms-short.yaml --episodes 40 $(THREE) \
+	  --json docs/results/hierarchy-rooms-short.json
 	$(BIN)/python run_agent.py bench joint configs/lab/rooms-hierarchical.yaml world_model.levels.0.horizon=8 train.explore.episodes=320 \
 	  train.learner.steps=900 train.learner.batch=64 train.levels.learner.steps=900 train.levels.learner.batch=64 \
 	  train.levels.joint.steps=500 train.readouts.steps=300 train.levels.readouts.steps=300 --json docs/results/joint-rooms.json

@@ -147,7 +147,10 @@ def test_what_a_middle_level_goes_for_is_counted_from_when_it_planned(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     path = Path(__file__).parents[3] / "configs" / "lab" / "rooms-three.yaml"
-    made = blueprint(schema.load(path, [])).assemble()
+    longer = ("0.horizon=8", "0.follow=4", "1.ticks=32", "1.pool=32", "1.horizon=6", "1.follow=1")
+    words = [f"world_model.levels.{word}" for word in longer]
+    words += ["actor.arrive=0.25", "train.levels.calibrate=null"]
+    made = blueprint(schema.load(path, words)).assemble()
     actor, asks = made.actor, asked(made, [[5.0, 0.0]])
     far, near = (
         torch.stack((length * torch.arange(1.0, steps + 1), torch.zeros(steps)), dim=-1)[None, None]
