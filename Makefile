@@ -50,7 +50,7 @@ train-all: $(READY)  ## train the shipped checkpoints again (thirty-four trainin
 	for seed in 0 1 2; do $(BIN)/python run_agent.py train configs/toys.yaml --seed $$seed \
 	  --json docs/results/train-toys-seed$$seed.json || exit 1; done
 
-THREE := $(foreach s,0 1 2,--checkpoint checkpoints/rooms-three-seed$(s).safetensors)  # of `make train-all`; the first is shipped
+THREE = $(foreach f,$(wildcard checkpoints/rooms-three-seed*.safetensors),--checkpoint $(f))  # one is shipped, `make train-all` adds two
 
 bench: $(READY)  ## measure what docs/results/ holds (hours; every line stands alone)
 	$(BIN)/python run_agent.py eval configs/reach.yaml --episodes 200 --json docs/results/eval-reach.json
@@ -84,6 +84,10 @@ bench: $(READY)  ## measure what docs/results/ holds (hours; every line stands a
 	  --json docs/results/hierarchy-rooms-three.json
 	$(BIN)/python run_agent.py bench hierarchy configs/lab/rooms-three.yaml configs/lab/rooms-short.yaml --episodes 40 $(THREE) \
 	  --json docs/results/hierarchy-rooms-short.json
+	for seed in 0 1 2; do $(BIN)/python run_agent.py train configs/lab/rooms-three.yaml train.levels.joint.steps=2000 --seed $$seed --half \
+	  --out runs/rooms-three-joint-seed$$seed.safetensors --json docs/results/train-rooms-three-joint-seed$$seed.json || exit 1; done
+	$(BIN)/python run_agent.py eval configs/lab/rooms-three.yaml train.levels.joint.steps=2000 --episodes 40 \
+	  $(foreach s,0 1 2,--checkpoint runs/rooms-three-joint-seed$(s).safetensors) --json docs/results/eval-rooms-three-joint.json
 	$(BIN)/python run_agent.py bench joint configs/lab/rooms-hierarchical.yaml world_model.levels.0.horizon=8 train.explore.episodes=320 \
 	  train.learner.steps=900 train.learner.batch=64 train.levels.learner.steps=900 train.levels.learner.batch=64 \
 	  train.levels.joint.steps=500 train.readouts.steps=300 train.levels.readouts.steps=300 --json docs/results/joint-rooms.json
@@ -150,7 +154,7 @@ dmc: $(READY)  ## train tasks of the DeepMind Control Suite, three seeds each, a
 	  'eval.checkpoints=[$(foreach s,0 1 2,checkpoints/dmc-cartpole-swingup-100k-seed$(s).safetensors,)]' --json docs/results/dmc-cartpole-swingup-100k.json
 
 guide: $(READY)  ## train and measure the robots of docs/guides/bring-your-own.md (an hour)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check mujoco-menagerie
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check mujoco-menagerie==2026.10.4
 	for name in arm ur5e; do for seed in 0 1 2; do \
 	  $(BIN)/python run_agent.py train docs/examples/$$name.yaml --fresh --seed $$seed --json docs/results/train-$$name-seed$$seed.json || exit 1; done; \
 	  $(BIN)/python run_agent.py eval docs/examples/$$name.yaml --episodes 100 --json docs/results/eval-$$name.json \

@@ -36,7 +36,7 @@ BENCHES = {
     "futures": "configs/lead.yaml",
     "goals": "configs/reach-pixels.yaml",
     "hierarchy": "configs/lab/rooms-hierarchical.yaml configs/rooms.yaml",
-    "joint": "configs/lab/rooms-three.yaml",
+    "joint": "configs/lab/rooms-three.yaml train.levels.joint.steps=2000",
     "known": "configs/reach.yaml",
     "learning": "configs/reach.yaml",
     "memory": "configs/reach.yaml",

@@ -181,17 +181,16 @@ def latency(
     """
     whole: list[float] = []
     plans: list[float] = []
-    missed = 0
+    late: list[bool] = []
 
     def watch(tick: Tick) -> None:
-        nonlocal missed
         whole.append(sum(tick.elapsed_ms.values()))
         plans.append(tick.elapsed_ms["actor"])
-        missed += any(r.startswith("late") for r in tick.messages[Verdict].reasons)
+        late.append(any(r.startswith("late") for r in tick.messages[Verdict].reasons))
 
     for seed in seeds:
         episodes(mind, world, [seed], ticks, watch, deadline=True)
-    return whole[3:], plans[3:], missed
+    return whole[3:], plans[3:], sum(late[3:])
 
 
 def outcome_of(score: Any, ticks: int, **agents: Any) -> Outcome:

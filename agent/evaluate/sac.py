@@ -40,7 +40,7 @@ class Sac:
         self._size = found.singles["world"].kind.sensors.lasting.size
         self._env = VecNormalize(DummyVecEnv([lambda: paying(found)]), norm_reward=False)
         self._model = library.SAC("MlpPolicy", self._env, seed=seed, device="cpu")
-        self._model.set_logger(Logger(None, []))  # its own: a new temporary folder a `learn`
+        self._model.set_logger(Logger(None, []))  # without: a temporary folder a `learn`
         self.spent_s = 0.0
 
     @property

@@ -31,7 +31,8 @@ class Aims:
     def __init__(self, kind: Any, config: Robot) -> None:
         """Set goals for worlds of the class `kind`.
 
-        Raises InputError for unknown sensors, and for limits that are not one for each component.
+        Raises InputError for unknown sensors, and for limits that no reading could keep or that are
+        not one for each component.
         """
         self._kind, self.config, trial = kind, config, config.trial
         for name in (*([trial.aim] if trial.aim else []), *trial.least, *trial.most):
@@ -43,7 +44,13 @@ class Aims:
             if isinstance(limit, list) and len(limit) != size:
                 raise InputError(
                     f"world.trial: expected {size} limits of '{name}', one for each component, or"
-                    f" one for all, came {len(limit)}"
+                    f" a single number for all, came a list of {len(limit)}"
+                )
+        for name, limit in trial.most.items():
+            if np.min(limit) < 0:
+                raise InputError(
+                    f"world.trial: expected a limit of at least 0 for the size of '{name}', came"
+                    f" {limit}"
                 )
 
     def tasks(self, seeds: Sequence[int]) -> Task:

@@ -14,8 +14,8 @@ class Trial(Settings):
 
     `aim` is the sensor that goals are about: it is to show, to within `within` in its unit, for
     `hold` ticks, what it shows at rest in another start. Without it nothing is asked. A tick in
-    which a sensor leaves `least` or exceeds `most`, by size, at any physics step, is a violation;
-    a limit is one for all components, or a list of one for each.
+    which a sensor falls below `least`, or its size exceeds `most`, at any physics step, is a
+    violation; a limit is a number for all components, or a list of one for each.
     """
 
     aim: str = ""

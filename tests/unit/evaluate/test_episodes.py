@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 
-from agent.config.build import Blueprint, Mind
+from agent.config import schema
+from agent.config.build import Blueprint, Mind, blueprint
 from agent.core.loop import Tick
 from agent.core.messages import Verdict
 from agent.evaluate.baselines import random_policy
 from agent.evaluate.episodes import Outcome, episodes, latency, oracle
+from tests.tiny import ROOT
 
 
 def outcome(n: int, ticks: int, term: float, refused: int = 0) -> Outcome:
@@ -88,4 +92,14 @@ def test_latency_is_measured_at_batch_one(mind: Mind, world: object) -> None:
     whole, plan, missed = latency(mind, world, [1_000_000], 6)
     assert len(whole) == len(plan) == 3
     assert all(w >= p > 0 for w, p in zip(whole, plan, strict=True))
-    assert 0 <= missed <= 6
+    assert 0 <= missed <= 3
+
+
+def test_cold_ticks_do_not_count_as_late(plans: Blueprint, tensors: Any) -> None:
+    found = blueprint(schema.load(ROOT / "configs" / "reach.yaml", ["gate.deadline_ms=0.001"]))
+    world = found.world(1)
+    try:
+        whole, _, missed = latency(found.assemble(tensors), world, [1_000_000], 6)
+    finally:
+        world.close()
+    assert len(whole) == missed == 3

@@ -50,6 +50,7 @@ def test_it_learns_for_as_long_as_it_is_given(
 ) -> None:
     library_of()
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.delenv("SB3_LOGDIR", raising=False)
     learner = Sac(plans, 0)
     learner.learn(0.5)
     spent, steps = learner.spent_s, learner.steps

@@ -216,14 +216,20 @@ def test_goals_are_poses_of_its_own_and_scored(make: Make) -> None:
 
 
 def test_a_limit_may_be_one_for_each_component(make: Make) -> None:
-    for low, broken in ((-9.0, 0), (0.6, 1)):
-        trial = {"least": {"hand": [-9.0, low, -9.0]}}
+    for side, limit, broken in (
+        ("least", -9.0, 0),
+        ("least", 0.6, 1),
+        ("most", 9.0, 0),
+        ("most", 0.0, 1),
+    ):
+        other = -9.0 if side == "least" else 9.0
+        trial = {side: {"hand": [limit, other, other]}}
         world = make(places=["hand"], noise=0.0, trial=trial, batch=1)
         scorer = trials_of(world).Scorer(world, trials_of(world).tasks([0]))
         world.reset([0])
         world.step(Action(torch.zeros(1, 2)))
         scorer.look()
-        assert scorer.score().contacts.tolist() == [broken], "the arm is 0.6 m long"
+        assert scorer.score().contacts.tolist() == [broken], (side, limit)
 
 
 @pytest.mark.parametrize(
@@ -244,7 +250,9 @@ def test_a_limit_may_be_one_for_each_component(make: Make) -> None:
         (mjcf(), {"camera": "eye"}, "no camera 'eye'"),
         (mjcf(), {"speed": 1.0}, "expected position servos"),
         (mjcf(), {"trial": {"aim": "tip"}}, "world.trial: the robot has no sensor 'tip'"),
-        (mjcf(), {"places": ["tip"], "trial": {"least": {"tip": [0.0]}}}, "world.trial: expected 3 limits of 'tip', one for each component, or one for all, came 1"),
+        (mjcf(), {"places": ["tip"], "trial": {"least": {"tip": [0.0]}}}, "world.trial: expected 3 limits of 'tip', one for each component, or a single number for all, came a list of 1"),
+        (mjcf(), {"joints": True, "trial": {"most": {"joint_speed": [1.0, 1.0]}}}, "expected 1 limits of 'joint_speed'"),
+        (mjcf(), {"joints": True, "trial": {"most": {"joint_speed": -1.0}}}, "expected a limit of at least 0 for the size of 'joint_speed', came -1"),
         (Path("no.xml"), {}, "expected an MJCF file at no.xml, found none"),
     ],
 )  # fmt: skip
