@@ -278,7 +278,7 @@ def test_commands_of_the_readme_run(command: str, weights: Path, folder: Path) -
 
 LIMITS = {
     **{f"rooms-hierarchical-seed{seed}": (330_000, 0) for seed in range(3)},
-    "rooms-three-seed0": (330_000, 0),
+    **{f"rooms-three-seed{seed}": (330_000, 0) for seed in range(3)},
     **{f"cliff-seed{seed}": (100_000, 8) for seed in range(3)},
 }
 """Transitions of training, and ticks of contact in two short lives, where an agent is known to take

@@ -95,7 +95,7 @@ def test_latency_is_measured_at_batch_one(mind: Mind, world: object) -> None:
     assert 0 <= missed <= 3
 
 
-def test_cold_ticks_do_not_count_as_late(plans: Blueprint, tensors: Any) -> None:
+def test_cold_ticks_do_not_count_as_late(tensors: Any) -> None:
     found = blueprint(schema.load(ROOT / "configs" / "reach.yaml", ["gate.deadline_ms=0.001"]))
     world = found.world(1)
     try:
