@@ -47,3 +47,12 @@ def nearest(name: str, known: Iterable[str]) -> str:
     if close:
         return f"did you mean '{close[0]}'?"
     return "known: " + (", ".join(names) if names else "none")
+
+
+def expect_sensors(option: str, names: Iterable[str], known: Iterable[str]) -> None:
+    """Raise ValueError unless all `names` that a part's `option` lists are among the `known`."""
+    known = tuple(known)
+    for name in names:
+        if name not in known:
+            hint = nearest(name, known)
+            raise ValueError(f"{option}: expected sensors of this body, came '{name}'; {hint}")

@@ -15,6 +15,7 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn import functional as F
 
+from agent.core.errors import InputError
 from agent.core.messages import Directive, Mode, Plan
 from agent.core.protocols import Objective
 from agent.core.settings import Settings
@@ -138,7 +139,8 @@ def teach(
 ) -> Lessons:
     """Return plans from latents [n Z] to goals [n G], leaving out those that break a guardrail.
 
-    `plan` must not warm-start from one call to the next; `directive(goals)` asks for them.
+    `plan` must not warm-start from one call to the next; `directive(goals)` asks for them. Raises
+    InputError if none is left.
     """
     kept = ledger.load(stage)
     if kept is not None:
@@ -150,6 +152,11 @@ def teach(
         parts.append((state[good], aim[good], found.actions[good]))
         ledger.log(stage, len(parts) * CHUNK, len(latents), {})
     lessons = Lessons(*(torch.cat(column) for column in zip(*parts, strict=True)))
+    if not len(lessons.latents):
+        raise InputError(
+            f"train.distil: expected plans that guardrails allow, came none of {len(latents)};"
+            " train longer, or ask for more `lessons`"
+        )
     tensors = {"latents": lessons.latents, "goals": lessons.goals, "actions": lessons.actions}
     ledger.save(stage, tensors, {"lessons": float(len(lessons.latents))})
     return lessons

@@ -11,7 +11,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from agent.core.errors import nearest
+from agent.core.errors import expect_sensors
 from agent.core.messages import Directive, Forecast, Observation, Percept
 from agent.core.protocols import Inbox, Ports, Site
 from agent.core.settings import Settings
@@ -53,12 +53,7 @@ class StatePerception(nn.Module):
         super().__init__()
         self.site = site
         for option in ("compressed", "angles"):
-            for name in getattr(config, option):
-                if name not in site.sensors.names:
-                    raise ValueError(
-                        f"{option}: expected sensors of this body, came '{name}';"
-                        f" {nearest(name, site.sensors.names)}"
-                    )
+            expect_sensors(option, getattr(config, option), site.sensors.names)
         channels = site.sensors.channels
         sensor = torch.arange(len(channels)).repeat_interleave(
             torch.tensor([c.size for c in channels])

@@ -15,7 +15,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from agent.core.errors import nearest
+from agent.core.errors import expect_sensors
 from agent.core.protocols import Site
 from agent.core.spec import Channel, Layout
 from modules.world_model.jepa import JEPA
@@ -83,13 +83,7 @@ class Level(JEPA):
                 f"levels.follow: expected at most the horizon of {config.horizon} steps, came"
                 f" {config.follow}: a plan that is over is no plan; lower it, or raise the horizon"
             )
-        sensors = below.sensors.scalars
-        for name in config.worst:
-            if name not in sensors.names:
-                raise ValueError(
-                    f"levels.worst: expected scalar sensors, came '{name}';"
-                    f" {nearest(name, sensors.names)}"
-                )
+        expect_sensors("levels.worst", config.worst, below.sensors.scalars.names)
         bound = (REACH,) * config.macro
         actuators = Layout(
             (Channel("macro_action", config.macro, "", tuple(-b for b in bound), bound),)

@@ -13,6 +13,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from agent.core.errors import expect_sensors
 from agent.core.protocols import Site
 from agent.core.settings import Settings
 
@@ -49,9 +50,10 @@ class ProbeReadouts(nn.Module):
     errors: Tensor
 
     def __init__(self, config: Config, site: Site) -> None:
-        """Build untrained probes. Raises KeyError if a compressed quantity does not exist."""
+        """Build untrained probes. Raises ValueError if a compressed sensor does not exist."""
         super().__init__()
         self.layout, self.horizon = site.sensors.scalars, config.horizon
+        expect_sensors("compressed", config.compressed, self.layout.names)
         self._likelihood = config.likelihood
         size = self.layout.size
         self._log = [self.layout[name] for name in config.compressed]

@@ -11,6 +11,7 @@ import torch
 from agent.core.messages import Directive, Observation
 from agent.core.protocols import Site
 from agent.core.spec import Channel, Layout
+from modules.cost.readouts.probe import ProbeReadouts
 from modules.perception.state import StatePerception
 
 SITE = Site(
@@ -82,3 +83,9 @@ def test_a_sensor_that_does_not_exist_is_refused(option: str) -> None:
     says = f"{option}: expected sensors of this body, came 'joints'; did you mean 'joint'"
     with pytest.raises(ValueError, match=says):
         StatePerception(StatePerception.Config(**{option: ("joints",)}), SITE)
+
+
+def test_a_quantity_that_no_sensor_shows_is_not_read_out() -> None:
+    config = ProbeReadouts.Config(compressed=("joints",))
+    with pytest.raises(ValueError, match=r"compressed: .*came 'joints'; did you mean 'joint'"):
+        ProbeReadouts(config, SITE)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
+import pytest
 import torch
 
+from agent.core.errors import InputError
 from agent.core.messages import Mode
 from agent.core.protocols import Site
 from agent.core.spec import Channel, Layout
-from agent.train.distil import STOPS, Distil, skill, visited
+from agent.train.distil import STOPS, Distil, skill, teach, visited
 from agent.train.progress import Ledger
 from modules.actor.cem import CEM
 from tests.contract.test_planners import Slide, ask
@@ -77,3 +80,17 @@ def test_revisits_add_rounds_and_are_off_by_default() -> None:
     more, kept, _ = distilled(revisits=2)
     assert kept == ["lessons", "distil", "lessons1", "distil1", "lessons2", "distil2"]
     assert not all(torch.equal(v, more[k]) for k, v in plain.items())
+
+
+def test_a_planner_that_guardrails_allow_nothing_teaches_nothing_and_says_so() -> None:
+    def refused(latent: torch.Tensor, directive: Any) -> Any:
+        made = planner()
+        made.reset(len(latent))
+        plan = made.plan(latent, directive)
+        return replace(plan, violation=torch.ones(len(latent)))
+
+    states = torch.zeros(3, 2)
+    with pytest.raises(InputError, match=r"train\.distil: .*came none of 3; train longer"):
+        teach(
+            refused, ask, states, states, Ledger(lambda *_: None, lambda *_: None, lambda _: None)
+        )
