@@ -10,6 +10,7 @@ import copy
 import functools
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 import torch
@@ -53,7 +54,9 @@ class Learner(nn.Module):
         `objective`. Targets are the encoder's own codes: `shared` trains it through both sides,
         `detached` through the first only; `ema` are those of a slow copy that keeps `decay` of
         itself at each step. The learning rate warms up over 1 % of `steps`, then falls to 1 % of
-        `rate` as a cosine. Steps are computed on `device`, such as cpu or cuda.
+        `rate` as a cosine. Steps are computed on `device`, such as cpu or cuda. With `residual`, a
+        latent variable explains only what the prediction without it, z = 0, leaves open: that one
+        alone shapes codes and macro-actions, so that z takes nothing over that they could say.
         """
 
         steps: int = Field(default=14_000, ge=1)
@@ -65,6 +68,7 @@ class Learner(nn.Module):
         target: Literal["shared", "detached", "ema"] = "shared"
         decay: float = Field(default=0.99, ge=0, lt=1)
         device: str = "cpu"
+        residual: bool = False
 
     def __init__(
         self,
@@ -125,12 +129,16 @@ class Learner(nn.Module):
         Of a minibatch as `minibatch` returns it. Steps may go on beyond those of the config.
         """
         share = min(1.0, index / (WARM_PRICE * self.config.steps))
-        views, nats = self._views(values, commands, self.seed * MIX + index, share, other)
+        views, told, nats = self._views(values, commands, self.seed * MIX + index, share, other)
         loss, figures = torch.zeros(()), dict[str, float]()
         for objective in self._objectives:
             penalty, found = objective(views)
             loss = loss + objective.config.weight * penalty
             figures |= found
+            if told is not None and objective.predicts:
+                penalty, found = objective(told)
+                loss = loss + objective.config.weight * penalty
+                figures |= {f"told.{name}": value for name, value in found.items()}
         if self.model.latent_variable is not None:
             loss = loss + self.model.latent_variable.penalty(nats)
             figures["information_z"] = float(nats.detach().mean())
@@ -183,8 +191,12 @@ class Learner(nn.Module):
         seed: int,
         share: float,
         other: Tensor | None = None,
-    ) -> tuple[Views, Tensor]:
-        """Return what objectives see, and the nats that the latent variable carried, [E n L]."""
+    ) -> tuple[Views, Views | None, Tensor]:
+        """Return what objectives see, and the nats that the latent variable carried, [E n L].
+
+        In between, with `residual`, what they see of a prediction that is told z; it trains the
+        world model alone.
+        """
         latents = self.perception.encode(values)  # type: ignore[operator]
         targets = latents if other is None else self.perception.encode(other)  # type: ignore[operator]
         targets = targets.detach() if self.config.target == "detached" else targets
@@ -194,9 +206,16 @@ class Learner(nn.Module):
                 targets = self.slow.encode(values if other is None else other)  # type: ignore[operator]
         commands = self._actions(commands, seed)
         scaled = (commands - self.model.centre) / self.model.extent
-        predicted, nats = self._predicted(latents, commands, targets.detach(), seed, share)
         below = self.perception.below(values) if isinstance(self.perception, Above) else None
-        return Views(latents, targets, predicted, scaled, seed, below), nats
+        after = targets.detach()
+        if self.model.latent_variable is None or not self.config.residual:
+            predicted, nats = self._predicted(latents, commands, after, seed, share)
+            return Views(latents, targets, predicted, scaled, seed, below), None, nats
+        untold, _ = self._predicted(latents, commands, None, seed, share)
+        views = Views(latents, targets, untold, scaled, seed, below)
+        known = latents.detach(), commands.detach()
+        predicted, nats = self._predicted(*known, after, seed, share)
+        return views, replace(views, latents=known[0], targets=after, predicted=predicted), nats
 
     def _actions(self, commands: Tensor, seed: int | None = None) -> Tensor:
         """Return what the model takes as actions [n L A] where `commands` were given."""
@@ -204,25 +223,29 @@ class Learner(nn.Module):
         return model.compress(commands, seed) if isinstance(model, Compressing) else commands
 
     def _predicted(
-        self, latents: Tensor, commands: Tensor, targets: Tensor, seed: int, share: float
+        self, latents: Tensor, commands: Tensor, targets: Tensor | None, seed: int, share: float
     ) -> tuple[Tensor, Tensor]:
         """Return every network's own trajectory from the first of latents [n L+1 Z], as [n L Z].
 
-        A latent variable is inferred from `targets`, tick by tick; also returns its nats [E n L].
+        A latent variable is inferred from `targets`, tick by tick, or 0 without them; also returns
+        its nats [E n L].
         """
-        model, shape = self.model, (self.model.ensemble, self.config.batch)
+        model, variable = self.model, self.model.latent_variable
+        shape = (model.ensemble, self.config.batch)
         states = latents.reshape(*shape, *latents.shape[1:])[:, :, 0]
         moves = commands.reshape(*shape, *commands.shape[1:])
-        after = targets.reshape(*shape, *targets.shape[1:])
+        after = None if targets is None else targets.reshape(*shape, *targets.shape[1:])
         steps, carried = [], [latents.new_zeros(shape)]
         for h in range(self.config.horizon):
             z, move = None, moves[:, :, h]
-            if model.latent_variable is not None:
+            if variable is not None and after is None:
+                z = states.new_zeros(*shape, variable.size)
+            elif variable is not None and after is not None:
                 known = (states, move, after[:, :, h + 1])
-                z, nats = model.latent_variable.infer(
+                z, nats = variable.infer(
                     states,
                     model.scaled(move),
-                    after[:, :, h + 1],
+                    known[2],
                     functools.partial(_energy, model, known),
                     seed * MIX + h,
                     share,

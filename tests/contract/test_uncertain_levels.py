@@ -122,7 +122,7 @@ def test_training_fits_it_at_every_level_and_says_what_it_tells(slot: str, name:
             "explore": {"episodes": 40, "ticks": 48},
             "learner": few,
             **dict.fromkeys(("surprise", "completion", "readouts"), few),
-            "levels": {"learner": few, "readouts": few},
+            "levels": {"learner": few | {"residual": True}, "readouts": few},
         }
     )
     before = what.assemble().tensors()
