@@ -31,8 +31,8 @@ class Aims:
     def __init__(self, kind: Any, config: Robot) -> None:
         """Set goals for worlds of the class `kind`.
 
-        Raises InputError for unknown sensors, and for limits that no reading could keep or that are
-        not one for each component.
+        Raises InputError for unknown sensors, and for limits that no reading could keep, that are
+        not one for each component, or that are null for all.
         """
         self._kind, self.config, trial = kind, config, config.trial
         for name in (*([trial.aim] if trial.aim else []), *trial.least, *trial.most):
@@ -46,8 +46,13 @@ class Aims:
                     f"world.trial: expected {size} limits of '{name}', one for each component, or"
                     f" a single number for all, came a list of {len(limit)}"
                 )
+            if not np.isfinite(_limits(limit, np.inf)).any():
+                raise InputError(
+                    f"world.trial: expected a finite limit of one component of '{name}' or more,"
+                    f" came {limit}; leave it out"
+                )
         for name, limit in trial.most.items():
-            if np.min(limit) < 0:
+            if np.min(_limits(limit, np.inf)) < 0:
                 raise InputError(
                     f"world.trial: expected a limit of at least 0 for the size of '{name}', came"
                     f" {limit}"
@@ -80,7 +85,7 @@ class Scorer:
 
     `reached`: the aim was held as `trial` asks; if nothing was asked, that no limit was broken.
     `contacts` counts ticks beyond a limit of `trial` at any physics step, if it has any;
-    `closest_m` is the least room to any.
+    `closest_m` is the least room to any that is in metres, infinite without one.
     """
 
     def __init__(self, world: Any, task: Task, config: Robot) -> None:
@@ -94,12 +99,16 @@ class Scorer:
         """Read the last tick from the simulator, every physics step of it."""
         trial, sensors = self._trial, self._world.sensors.scalars
         seen = self._world.readings(self._world.simulation.trace)
-        rooms = [seen[..., sensors[k]] - v for k, v in trial.least.items()]
-        rooms += [v - np.abs(seen[..., sensors[k]]) for k, v in trial.most.items()]
-        if rooms:
-            room = np.concatenate(rooms, axis=-1).min(axis=(1, 2))
-            self._broken += ~(room >= 0.0)
-            self._room = np.minimum(self._room, room)
+        rooms = [(k, seen[..., sensors[k]] - _limits(v, -np.inf)) for k, v in trial.least.items()]
+        for name, limit in trial.most.items():
+            rooms.append((name, _limits(limit, np.inf) - np.abs(seen[..., sensors[name]])))
+        broken = np.zeros(len(seen), dtype=np.bool_)
+        for name, room in rooms:
+            left = room.min(axis=(1, 2))
+            broken |= ~(left >= 0.0)
+            if sensors.channel(name).unit == "m":
+                self._room = np.minimum(self._room, left)
+        self._broken += broken
         if trial.aim:
             off = np.linalg.norm(seen[:, -1, sensors[trial.aim]] - self._goal, axis=-1)
             self._reach = self._hold.look(off <= trial.within)
@@ -121,6 +130,12 @@ class Scorer:
             closest_m=self._room.copy(),
             counted=bool(trial.least or trial.most),
         )
+
+
+def _limits(limit: float | list[float | None], free: float) -> NDArray[np.float64]:
+    """Return a limit as numbers, `free` where it is null."""
+    some = limit if isinstance(limit, list) else [limit]
+    return np.array([free if one is None else one for one in some], dtype=np.float64)
 
 
 __all__ = ["EVALUATION_SEEDS", "Aims", "Score", "Scorer"]

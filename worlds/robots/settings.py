@@ -15,14 +15,15 @@ class Trial(Settings):
     `aim` is the sensor that goals are about: it is to show, to within `within` in its unit, for
     `hold` ticks, what it shows at rest in another start. Without it nothing is asked. A tick in
     which a sensor falls below `least`, or its size exceeds `most`, at any physics step, is a
-    violation; a limit is a number for all components, or a list of one for each.
+    violation; a limit is a number for all components, or a list of one for each, null where there
+    is none.
     """
 
     aim: str = ""
     within: float = Field(default=0.03, gt=0)
     hold: int = Field(default=10, ge=1)
-    least: dict[str, float | list[float]] = {}
-    most: dict[str, float | list[float]] = {}
+    least: dict[str, float | list[float | None]] = {}
+    most: dict[str, float | list[float | None]] = {}
 
 
 class Robot(Settings):

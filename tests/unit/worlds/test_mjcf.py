@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -222,14 +223,25 @@ def test_a_limit_may_be_one_for_each_component(make: Make) -> None:
         ("most", 9.0, 0),
         ("most", 0.0, 1),
     ):
-        other = -9.0 if side == "least" else 9.0
-        trial = {side: {"hand": [limit, other, other]}}
+        trial = {side: {"hand": [limit, None, None]}}
         world = make(places=["hand"], noise=0.0, trial=trial, batch=1)
         scorer = trials_of(world).Scorer(world, trials_of(world).tasks([0]))
         world.reset([0])
         world.step(Action(torch.zeros(1, 2)))
         scorer.look()
         assert scorer.score().contacts.tolist() == [broken], (side, limit)
+        assert (scorer.score().closest_m[0] >= 0.0) == (broken == 0)
+
+
+def test_room_to_a_limit_that_is_no_length_is_no_distance(make: Make) -> None:
+    trial = {"most": {"shoulder_speed": 0.5}}
+    world = make(noise=0.0, trial=trial, batch=1)
+    scorer = trials_of(world).Scorer(world, trials_of(world).tasks([0]))
+    for _ in range(5):
+        world.step(Action(torch.full((1, 2), 2.0)))
+        scorer.look()
+    assert scorer.score().contacts[0] > 0
+    assert scorer.score().closest_m.tolist() == [math.inf]
 
 
 @pytest.mark.parametrize(
@@ -252,6 +264,7 @@ def test_a_limit_may_be_one_for_each_component(make: Make) -> None:
         (mjcf(), {"trial": {"aim": "tip"}}, "world.trial: the robot has no sensor 'tip'"),
         (mjcf(), {"places": ["tip"], "trial": {"least": {"tip": [0.0]}}}, "world.trial: expected 3 limits of 'tip', one for each component, or a single number for all, came a list of 1"),
         (mjcf(), {"joints": True, "trial": {"most": {"joint_speed": [1.0, 1.0]}}}, "expected 1 limits of 'joint_speed'"),
+        (mjcf(), {"places": ["tip"], "trial": {"least": {"tip": [None, None, None]}}}, "world.trial: expected a finite limit of one component of 'tip' or more, came .*None.*; leave it out"),
         (mjcf(), {"joints": True, "trial": {"most": {"joint_speed": -1.0}}}, "expected a limit of at least 0 for the size of 'joint_speed', came -1"),
         (Path("no.xml"), {}, "expected an MJCF file at no.xml, found none"),
     ],
