@@ -45,6 +45,8 @@ train-all: $(READY)  ## train the shipped checkpoints again (thirty-four trainin
 	  --json docs/results/train-rooms-hierarchical-seed$$seed.json || exit 1; done
 	for seed in 0 1 2; do $(BIN)/python run_agent.py train configs/lab/rooms-three.yaml --seed $$seed --fresh --half \
 	  --json docs/results/train-rooms-three-seed$$seed.json || exit 1; done
+	for seed in 0 1 2; do $(BIN)/python run_agent.py train configs/lab/rooms-pixels-hierarchical.yaml --seed $$seed --fresh --half \
+	  --json docs/results/train-rooms-pixels-hierarchical-seed$$seed.json || exit 1; done
 	for name in push cliff; do for seed in 0 1 2; do $(BIN)/python run_agent.py train configs/$$name.yaml --fresh --half --seed $$seed \
 	  --json docs/results/train-$$name-seed$$seed.json || exit 1; done; done
 	for seed in 0 1 2; do $(BIN)/python run_agent.py train configs/toys.yaml --seed $$seed \
@@ -61,6 +63,7 @@ bench: $(READY)  ## measure what docs/results/ holds (hours; every line stands a
 	$(BIN)/python run_agent.py eval configs/reach-filter.yaml --episodes 100 \
 	  world.dropout=0.05 eval.oracle_episodes=0 --json docs/results/eval-dropout-filter.json
 	$(BIN)/python run_agent.py eval configs/reach-pixels.yaml --episodes 200 --json docs/results/eval-reach-pixels.json
+	$(BIN)/python run_agent.py eval configs/lab/rooms-pixels-hierarchical.yaml --episodes 40 --json docs/results/eval-rooms-pixels.json
 	$(BIN)/python run_agent.py bench pixels configs/reach-pixels.yaml --checkpoint checkpoints/reach-pixels-seed0.safetensors train.explore.episodes=64 \
 	  --json docs/results/pixels-probes.json --out docs/results/pixels.svg
 	$(BIN)/python run_agent.py bench pixels configs/reach-pixels.yaml world.looks=3 train.explore.episodes=128 train.learner.steps=1200 --json docs/results/pixels-plain.json
