@@ -44,4 +44,4 @@ def main(options: argparse.Namespace) -> int:
 def _expect_trainable(found: Blueprint, mind: Mind) -> None:
     """Raise InputError if the section `train` does not fit; nothing is trained."""
     course = course_of(found)
-    expect_climbable(mind, course.levels, course.learner.device)
+    expect_climbable(mind, course.levels, course.learner)

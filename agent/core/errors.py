@@ -49,10 +49,12 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return "known: " + (", ".join(names) if names else "none")
 
 
-def expect_sensors(option: str, names: Iterable[str], known: Iterable[str]) -> None:
+def expect_sensors(
+    option: str, names: Iterable[str], known: Iterable[str], what: str = "sensors"
+) -> None:
     """Raise ValueError unless all `names` that a part's `option` lists are among the `known`."""
     known = tuple(known)
     for name in names:
         if name not in known:
             hint = nearest(name, known)
-            raise ValueError(f"{option}: expected sensors of this body, came '{name}'; {hint}")
+            raise ValueError(f"{option}: expected {what} of this body, came '{name}'; {hint}")

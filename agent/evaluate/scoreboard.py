@@ -28,7 +28,10 @@ from worlds.environments import REGISTERED
 
 OURS, REACTIVE, RANDOM, ORACLE, SAC = "ours", "mode1", "random", "oracle", "sac"
 CONFIGS, KEPT = Path("configs"), Path("runs/scoreboard")
-ELSEWHERE = {"rooms": "lab/rooms-hierarchical.yaml"}
+ELSEWHERE = {
+    "rooms": "lab/rooms-hierarchical.yaml",
+    "rooms_pixels": "lab/rooms-pixels-hierarchical.yaml",
+}
 """Worlds whose agent with weights is another than the plain one."""
 
 Run = dict[str, float | None]

@@ -48,8 +48,11 @@ class Climbing(Settings):
     calibrate: Calibrate = Calibrate(rounds=3, episodes=64)
 
 
-def expect_climbable(mind: Mind, config: Climbing, device: str) -> None:
-    """Raise InputError if the levels cannot be trained so; the lowest is trained on `device`."""
+def expect_climbable(mind: Mind, config: Climbing, lowest: Learner.Config) -> None:
+    """Raise InputError if the levels cannot be trained so, or the `lowest` not as it is told."""
+    above = [tier.level for tier in mind.tiers]
+    _expect_hidden("train.learner", lowest, [mind.world_model])
+    _expect_hidden("train.levels.learner", config.learner, above)
     if mind.tiers:
         objectives(config.learner.objectives, CLIMBED)
     if config.joint is None:
@@ -66,10 +69,19 @@ def expect_climbable(mind: Mind, config: Climbing, device: str) -> None:
             f"train.levels.joint: expected sensors without images, which would be encoded at every"
             f" tick of every step of a level, came '{seen[0]}'; leave `joint` out"
         )
-    if config.learner.device != device:
+    if config.learner.device != lowest.device:
         raise InputError(
-            f"train.levels.learner.device: expected that of train.learner, {device}, since `joint`"
-            f" trains both at once, came {config.learner.device}; name the same"
+            f"train.levels.learner.device: expected that of train.learner, {lowest.device}, since"
+            f" `joint` trains both at once, came {config.learner.device}; name the same"
+        )
+
+
+def _expect_hidden(where: str, config: Learner.Config, models: Sequence[Any]) -> None:
+    """Raise InputError if there is no latent variable that could be trained to explain the rest."""
+    if config.residual and all(getattr(m, "latent_variable", None) is None for m in models):
+        raise InputError(
+            f"{where}.residual: expected a world model with a latent variable there, came none;"
+            " name one (see `python run_agent.py list latent_variable`), or leave `residual` out"
         )
 
 

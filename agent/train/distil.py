@@ -84,10 +84,15 @@ def skill(
     """Distil `plan`, the planner, into the policy of `actor`; again where that then gets to.
 
     Lessons lead from the first of `latents` [n Z] to their `aims` [n G]; the rest is as in `teach`
-    and `distil`.
+    and `distil`. Raises InputError if the planner has nothing to teach.
     """
     count, policy = config.lessons, actor.policy
     lessons = teach(plan, directive, latents[:count], aims[:count], ledger)
+    if not len(lessons.latents):
+        raise InputError(
+            f"train.distil: expected plans that are finite and break no guardrail, came none of"
+            f" {count}; train longer, or ask for more `lessons`"
+        )
     figures: Figures = {}
     for turn in range(config.revisits + 1):
         name = str(turn or "")
@@ -139,8 +144,7 @@ def teach(
 ) -> Lessons:
     """Return plans from latents [n Z] to goals [n G], leaving out those that break a guardrail.
 
-    `plan` must not warm-start from one call to the next; `directive(goals)` asks for them. Raises
-    InputError if none is left.
+    `plan` must not warm-start from one call to the next; `directive(goals)` asks for them.
     """
     kept = ledger.load(stage)
     if kept is not None:
@@ -152,11 +156,6 @@ def teach(
         parts.append((state[good], aim[good], found.actions[good]))
         ledger.log(stage, len(parts) * CHUNK, len(latents), {})
     lessons = Lessons(*(torch.cat(column) for column in zip(*parts, strict=True)))
-    if not len(lessons.latents):
-        raise InputError(
-            f"train.distil: expected plans that guardrails allow, came none of {len(latents)};"
-            " train longer, or ask for more `lessons`"
-        )
     tensors = {"latents": lessons.latents, "goals": lessons.goals, "actions": lessons.actions}
     ledger.save(stage, tensors, {"lessons": float(len(lessons.latents))})
     return lessons

@@ -65,7 +65,7 @@ class Study(Settings):
     A `dataset`, a file that `import` wrote, takes the place of exploring. Sensors named in
     `shuffled` tell the learner nothing, so that latents become blind to them. `rehearse` goes on
     training the world model alone once percepts are settled: latents are then stored, so that a
-    step costs a fraction of one that looks at images.
+    step costs a fraction of one that looks at images; its settings are its own, `residual` too.
     """
 
     watch: Watch = Watch()
@@ -99,7 +99,7 @@ def understand(blueprint: Blueprint, study: Study, ledger: Ledger) -> Understand
     if study.rehearse is not None:
         objectives(study.rehearse.objectives, REHEARSED)  # refused now rather than after an hour
     mind = blueprint.assemble()
-    expect_climbable(mind, study.levels, study.learner.device)
+    expect_climbable(mind, study.levels, study.learner)
     dataset = experience(blueprint, mind, study, ledger)
     if not study.dataset:
         told = curve(study.explore, dataset, blueprint.singles["world"].kind)

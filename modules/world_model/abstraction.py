@@ -83,7 +83,8 @@ class Level(JEPA):
                 f"levels.follow: expected at most the horizon of {config.horizon} steps, came"
                 f" {config.follow}: a plan that is over is no plan; lower it, or raise the horizon"
             )
-        expect_sensors("levels.worst", config.worst, below.sensors.scalars.names)
+        sensors = below.sensors.scalars.names
+        expect_sensors("levels.worst", config.worst, sensors, "scalar sensors")
         bound = (REACH,) * config.macro
         actuators = Layout(
             (Channel("macro_action", config.macro, "", tuple(-b for b in bound), bound),)

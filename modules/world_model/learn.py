@@ -56,7 +56,8 @@ class Learner(nn.Module):
         itself at each step. The learning rate warms up over 1 % of `steps`, then falls to 1 % of
         `rate` as a cosine. Steps are computed on `device`, such as cpu or cuda. With `residual`, a
         latent variable explains only what the prediction without it, z = 0, leaves open: that one
-        alone shapes codes and macro-actions, so that z takes nothing over that they could say.
+        alone shapes codes and macro-actions, so that z takes nothing over that they could say. The
+        criteria of the log are then those of that one; held-out figures are told z in either case.
         """
 
         steps: int = Field(default=14_000, ge=1)
@@ -215,7 +216,18 @@ class Learner(nn.Module):
         views = Views(latents, targets, untold, scaled, seed, below)
         known = latents.detach(), commands.detach()
         predicted, nats = self._predicted(*known, after, seed, share)
-        return views, replace(views, latents=known[0], targets=after, predicted=predicted), nats
+        return (
+            views,
+            replace(
+                views,
+                latents=known[0],
+                targets=after,
+                predicted=predicted,
+                commands=scaled.detach(),
+                below=None if below is None else below.detach(),
+            ),
+            nats,
+        )
 
     def _actions(self, commands: Tensor, seed: int | None = None) -> Tensor:
         """Return what the model takes as actions [n L A] where `commands` were given."""

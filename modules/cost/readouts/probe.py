@@ -53,7 +53,7 @@ class ProbeReadouts(nn.Module):
         """Build untrained probes. Raises ValueError if a compressed sensor does not exist."""
         super().__init__()
         self.layout, self.horizon = site.sensors.scalars, config.horizon
-        expect_sensors("compressed", config.compressed, self.layout.names)
+        expect_sensors("compressed", config.compressed, self.layout.names, "scalar sensors")
         self._likelihood = config.likelihood
         size = self.layout.size
         self._log = [self.layout[name] for name in config.compressed]

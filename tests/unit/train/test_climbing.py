@@ -250,6 +250,8 @@ def test_sensors_that_are_shuffled_are_shuffled_for_every_level(
             ["world_model.levels.1.follow=2", "train.levels.calibrate.segments=3"],
             "levels.calibrate.segments: expected a multiple of 2, .*came 3",
         ),
+        (["train.learner.residual=true"], "train.learner.residual: .*latent variable.*, came none"),
+        (["train.levels.learner.residual=true"], "train.levels.learner.residual: .*, came none"),
         (["train.levels.learner.device=cuda"], "device: expected that of train.learner, cpu"),
     ],
 )

@@ -12,7 +12,7 @@ from agent.core.errors import InputError
 from agent.core.messages import Mode
 from agent.core.protocols import Site
 from agent.core.spec import Channel, Layout
-from agent.train.distil import STOPS, Distil, skill, teach, visited
+from agent.train.distil import STOPS, Distil, skill, visited
 from agent.train.progress import Ledger
 from modules.actor.cem import CEM
 from tests.contract.test_planners import Slide, ask
@@ -30,7 +30,9 @@ def planner() -> CEM:
     return made
 
 
-def distilled(**settings: Any) -> tuple[dict[str, torch.Tensor], list[str], CEM]:
+def distilled(
+    allowed: bool = True, **settings: Any
+) -> tuple[dict[str, torch.Tensor], list[str], CEM]:
     """Return the policy's weights after distilling, and which states were kept."""
     made, kept = planner(), []
     generator = torch.Generator().manual_seed(3)
@@ -39,7 +41,8 @@ def distilled(**settings: Any) -> tuple[dict[str, torch.Tensor], list[str], CEM]
 
     def plan(latent: torch.Tensor, directive: Any) -> Any:
         made.reset(len(latent))
-        return made.plan(latent, directive)
+        plan = made.plan(latent, directive)
+        return plan if allowed else replace(plan, violation=torch.ones(len(latent)))
 
     config = Distil(lessons=N, steps=5, batch=8, walk=8, **settings)
     skill(
@@ -83,14 +86,5 @@ def test_revisits_add_rounds_and_are_off_by_default() -> None:
 
 
 def test_a_planner_that_guardrails_allow_nothing_teaches_nothing_and_says_so() -> None:
-    def refused(latent: torch.Tensor, directive: Any) -> Any:
-        made = planner()
-        made.reset(len(latent))
-        plan = made.plan(latent, directive)
-        return replace(plan, violation=torch.ones(len(latent)))
-
-    states = torch.zeros(3, 2)
-    with pytest.raises(InputError, match=r"train\.distil: .*came none of 3; train longer"):
-        teach(
-            refused, ask, states, states, Ledger(lambda *_: None, lambda *_: None, lambda _: None)
-        )
+    with pytest.raises(InputError, match=rf"train\.distil: .*came none of {N}; train longer"):
+        distilled(allowed=False)
