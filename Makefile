@@ -112,7 +112,7 @@ bench: $(READY)  ## measure what docs/results/ holds (hours; every line stands a
 	$(BIN)/python run_agent.py eval configs/stand.yaml --episodes 100 --json docs/results/eval-stand.json
 	$(BIN)/python run_agent.py eval configs/swingup.yaml --episodes 320 eval.oracle_episodes=0 --json docs/results/eval-swingup.json
 	$(BIN)/python run_agent.py eval configs/cliff.yaml --episodes 24 eval.oracle_episodes=4 --json docs/results/eval-cliff.json
-	$(BIN)/python run_agent.py eval configs/push.yaml --episodes 40 --json docs/results/eval-push.json
+	$(BIN)/python run_agent.py eval configs/push.yaml --episodes 40 eval.oracle_episodes=4 --json docs/results/eval-push.json
 	$(BIN)/python run_agent.py eval configs/stand.yaml --episodes 100 eval.oracle_episodes=0 \
 	  'configurator.weights={upright: 0.0, anticipation: 0.0}' --json docs/results/eval-stand-unwilling.json
 	$(BIN)/python run_agent.py bench futures configs/lead.yaml train.learner.steps=4000 train.readouts.steps=1000 \

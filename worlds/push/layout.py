@@ -42,8 +42,10 @@ class Draw(NamedTuple):
 def draw(seed: int) -> Draw:
     """Return what the episode with this seed is like.
 
-    Below `JOURNEYS` the box blocks the door in half of the episodes and is anywhere in the others,
-    and every other puck starts within 0.4 m of its faces, so that pushing is seen.
+    Below `JOURNEYS` the box blocks the door in a quarter of the episodes, stands elsewhere along the
+    wall in another, so that doors half free and just freed are seen, and is anywhere in the others;
+    half of the pucks start within 0.4 m of its faces, so that pushing is seen, and a quarter within
+    0.4 m of the door, so that passing is.
     """
     rng = np.random.default_rng((seed, 0))
     journey = seed >= JOURNEYS
@@ -52,7 +54,11 @@ def draw(seed: int) -> Draw:
     box = np.array([BEFORE_M, door + rng.uniform(-0.03, 0.03), 0.0])
     if not blocked:
         box = _anywhere(rng)
-    start = _free(rng, door, box, (-HALF_M[0], WEST_M if journey else HALF_M[0]), near)
+    elif not journey and rng.uniform() < 0.5:
+        box[1] = rng.uniform(-1, 1) * (HALF_M[1] - 0.5 * SIDE_M - START_CLEARANCE_M)
+    passing = not journey and not near and rng.uniform() < 0.5
+    between = (-HALF_M[0], WEST_M if journey else HALF_M[0])
+    start = _free(rng, door, box, between, near, passing)
     goal = _free(rng, door, box, (EAST_M if journey else -HALF_M[0], HALF_M[0]))
     for value in (box, start, goal):
         value.flags.writeable = False
@@ -87,13 +93,18 @@ def _free(
     box: Array,
     between: tuple[float, float],
     near: bool = False,
+    passing: bool = False,
 ) -> Array:
-    """Draw a place [2] clear of walls and box, x `between` two; perhaps `near` the box's faces."""
+    """Draw a place [2] clear of walls and box, x `between` two.
+
+    Perhaps `near` the box's faces, or about to be `passing` the door.
+    """
     half = np.array(HALF_M) - RADIUS_M - START_CLEARANCE_M
     within = NEAR_M if near else np.inf
     while True:
         place = rng.uniform(-half, half)
         there = between[0] <= place[0] <= between[1]
         clear = clearance(place, door) >= START_CLEARANCE_M
+        there &= not passing or bool(np.hypot(place[0], place[1] - door) <= NEAR_M)
         if there and clear and START_CLEARANCE_M <= apart(place, box) <= within:
             return place

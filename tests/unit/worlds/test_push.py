@@ -11,7 +11,7 @@ import torch
 from agent.core.messages import Action
 from worlds.oracle import Oracle
 from worlds.push import trials
-from worlds.push.layout import DOOR_M, SIDE_M, apart, clearance, draw
+from worlds.push.layout import BEFORE_M, DOOR_M, NEAR_M, SIDE_M, apart, clearance, draw
 from worlds.push.world import SENSORS, Push
 from worlds.simulation import Array
 
@@ -106,7 +106,11 @@ def test_seeds_draw_what_has_to_be_learned() -> None:
     drawn = [draw(seed) for seed in range(400)]
     blocked = np.mean([abs(d.box[1] - d.door) < 0.04 and d.box[2] == 0 for d in drawn])
     near = np.mean([apart(d.start, d.box) < 0.4 for d in drawn])
-    assert 0.4 < blocked < 0.6
+    wall = np.mean([d.box[0] == BEFORE_M and d.box[2] == 0 for d in drawn])
+    door = np.mean([np.hypot(d.start[0], d.start[1] - d.door) <= NEAR_M for d in drawn])
+    assert 0.2 < blocked < 0.35  # and stands elsewhere before the wall about as often
+    assert 0.4 < wall < 0.6
+    assert 0.25 < door < 0.45  # 0.08 where none does on purpose
     assert 0.5 < near < 0.9
     assert len({d.door for d in drawn}) == 400
     draw.cache_clear()
