@@ -280,11 +280,9 @@ LIMITS = {
     **{f"rooms-hierarchical-seed{seed}": (330_000, 0) for seed in range(3)},
     **{f"rooms-three-seed{seed}": (330_000, 0) for seed in range(3)},
     **{f"rooms-pixels-hierarchical-seed{seed}": (330_000, 12) for seed in range(3)},
-    **{f"cliff-seed{seed}": (100_000, 8) for seed in range(3)},
 }
 """Transitions of training, and ticks of contact in two short lives, where an agent is known to take
-more than others (docs/guides/hierarchy.md; from pixels it brushes door posts; in `cliff` a lead car
-runs into who stands before it)."""
+more than others (docs/guides/hierarchy.md; from pixels it brushes door posts)."""
 SHIPPED = sorted((ROOT / "checkpoints").glob("*.safetensors"))
 
 

@@ -21,6 +21,10 @@ NEVER = 9.0
 """Where drivers brake (rad) that do not: past a whole turn."""
 UNITS_PER_RAD = 100.0
 """The joint `brake` holds a hundred times the angle, so that braking does not push it away."""
+APART_M = 2 * CAR_M + 0.1
+"""What is at least between the middles of two cars at a start."""
+AROUND = (-0.5, 0.7)
+"""How far ahead of the car (rad) the lead car is in training; below 0 it comes from behind."""
 JOURNEYS = 900_000
 """From this seed on the car has a way to go, behind the lead car; below it may be anywhere."""
 
@@ -42,15 +46,21 @@ class Draw(NamedTuple):
 
 @lru_cache(maxsize=4096)
 def draw(seed: int) -> Draw:
-    """Return what the episode with this seed is like."""
+    """Return what the episode with this seed is like.
+
+    Below `JOURNEYS` the lead car may also be beside the car, or come from behind: who has passed it
+    meets with that.
+    """
     rng = np.random.default_rng((seed, 0))
     if seed >= JOURNEYS:
         car, turned = rng.uniform((-1.0, 2.1), (-0.8, 2.9)), rng.uniform(-0.3, 0.3)
         ahead, soon = rng.uniform(0.4, 0.55), (0.05, 0.3)
     else:
         car, turned = rng.uniform((-1.1, 1.75), (0.7, 3.3)), rng.uniform(-1.2, 1.2)
-        ahead, soon = rng.uniform(0.2, 0.7), (0.0, 0.5)
+        ahead, soon = rng.uniform(*AROUND), (0.0, 0.5)
     lead = np.array([car[0] + ahead, rng.uniform(2.2, 2.8)])
+    while np.linalg.norm(place(lead) - place(car)) < APART_M:  # never on a journey
+        lead = np.array([car[0] + rng.uniform(*AROUND), rng.uniform(2.2, 2.8)])
     speed, brakes = rng.uniform(0.45, 0.65), rng.uniform() < BRAKES
     brake = lead[0] + rng.uniform(*soon) if brakes else NEVER
     goal = car + np.array([rng.uniform(1.2, 1.5), 0.0])

@@ -10,7 +10,17 @@ import torch
 
 from agent.core.messages import Action
 from worlds.cliff import trials
-from worlds.cliff.layout import CAR_M, EDGE_M, NEVER, ROCK_M, UNITS_PER_RAD, draw, place
+from worlds.cliff.layout import (
+    APART_M,
+    CAR_M,
+    EDGE_M,
+    JOURNEYS,
+    NEVER,
+    ROCK_M,
+    UNITS_PER_RAD,
+    draw,
+    place,
+)
 from worlds.cliff.world import SENSORS, Cliff
 from worlds.simulation import Array
 
@@ -87,6 +97,14 @@ def test_who_drives_straight_on_goes_over_the_edge_and_stays_below(world: Cliff)
 
 def test_half_of_the_drivers_brake() -> None:
     assert 900 < sum(draw(seed).brake < NEVER for seed in range(2000)) < 1100
+
+
+def test_in_training_lead_cars_also_come_from_behind() -> None:
+    drawn = [draw(seed) for seed in range(1000)]
+    behind = np.mean([d.lead[0] < d.car[0] for d in drawn])
+    assert 0.3 < behind < 0.5
+    assert min(np.linalg.norm(place(d.lead) - place(d.car)) for d in drawn) >= APART_M
+    assert all(d.lead[0] - d.car[0] >= 0.4 for d in map(draw, range(JOURNEYS, JOURNEYS + 200)))
 
 
 def test_until_it_brakes_sensors_are_the_same_whatever_the_driver_will_do(world: Cliff) -> None:
