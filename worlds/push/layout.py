@@ -42,10 +42,10 @@ class Draw(NamedTuple):
 def draw(seed: int) -> Draw:
     """Return what the episode with this seed is like.
 
-    Below `JOURNEYS` the box blocks the door in a quarter of the episodes, stands elsewhere along the
-    wall in another, so that doors half free and just freed are seen, and is anywhere in the others;
-    half of the pucks start within 0.4 m of its faces, so that pushing is seen, and a quarter within
-    0.4 m of the door, so that passing is.
+    Below `JOURNEYS` the box blocks the door in a quarter of the episodes, stands elsewhere along
+    the wall in another, so that doors half free and just freed are seen, and is anywhere in the
+    others; half of the pucks start within 0.4 m of its faces, so that pushing is seen, and a
+    quarter within 0.4 m of the door, so that passing is.
     """
     rng = np.random.default_rng((seed, 0))
     journey = seed >= JOURNEYS
