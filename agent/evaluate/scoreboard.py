@@ -6,6 +6,8 @@ Source: Agarwal et al. (2021), Deep RL at the edge of the statistical precipice,
 
 from __future__ import annotations
 
+import hashlib
+import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +25,7 @@ from agent.evaluate.episodes import Outcome, referable, trials_of
 from agent.evaluate.sac import Sac
 from agent.evaluate.workers import Job, live_through
 from agent.record import checkpoint
-from agent.record.files import kept, recalled
+from agent.record.files import keep, recalled
 from worlds.environments import REGISTERED
 
 OURS, REACTIVE, RANDOM, ORACLE, SAC = "ours", "mode1", "random", "oracle", "sac"
@@ -112,22 +114,47 @@ def weights_of(config: AgentConfig, seed: int) -> Path | None:
 def measure(cell: Cell, live: bool = True) -> dict[str, Run]:
     """Return the runs of a cell by contestant: `sac15` after 15 minutes. Kept, so found again.
 
+    Marks of a learner add up: one that is missing takes a training, the others stay.
     Not to `live` is to return only what is kept: nothing where nothing is.
     """
     torch.set_num_threads(1)
     about = {} if cell.weights is None else checkpoint.load(cell.weights)[1]
-    key = schema.config_hash(
+    path, key = KEPT / f"{cell.config.name}-{cell.who}-seed{cell.seed}.json", _key(cell, about)
+    asked = {_mark(minutes) for minutes in cell.minutes}
+    runs: dict[str, Run] = recalled(path, key) or {}
+    if live and not (runs and asked <= set(runs)):
+        runs |= _measured(cell, about.get("figures", {}))
+        keep(path, key, runs)
+    return {who: run for who, run in runs.items() if who in asked or not asked}
+
+
+def _key(cell: Cell, about: Mapping[str, Any]) -> str:
+    """Return what tells a cell's runs from those of other weights, episodes, configs or worlds.
+
+    Of learners, whatever marks they were measured at.
+    """
+    return schema.config_hash(
         {
             "config": _told(cell),
+            "code": _code(cell.config),
             "weights": about.get("sha256"),
-            "told": [cell.who, cell.seed, cell.episodes, cell.minutes],
+            "told": [cell.who, cell.seed, cell.episodes],
         }
     )
-    path = KEPT / f"{cell.config.name}-{cell.who}-seed{cell.seed}.json"
-    runs: dict[str, Run] | None = recalled(path, key)
-    if runs is None and live:
-        runs = kept(path, key, lambda: _measured(cell, about.get("figures", {})))
-    return runs or {}
+
+
+def _code(config: AgentConfig) -> str:
+    """Return a digest of the files of the config's world: another start is another world."""
+    kind = blueprint(config).singles["world"].kind
+    folder = Path(inspect.getfile(kind if inspect.isclass(kind) else type(kind))).parent
+    digest = hashlib.sha256()
+    for path in sorted([*folder.glob("*.py"), *folder.glob("*.xml")]):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def _mark(minutes: float) -> str:
+    return f"{SAC}{minutes:g}".replace(".", "_")
 
 
 def _told(cell: Cell) -> dict[str, Any]:
@@ -163,7 +190,7 @@ def _learning(cell: Cell) -> dict[str, Run]:
             learner.learn(60 * minutes)
             lived = commanded(world, cell.episodes, cell.config.eval.ticks, learner)
             learned: Run = {"trained_s": learner.spent_s, "steps": float(learner.steps)}
-            runs[f"{SAC}{minutes:g}".replace(".", "_")] = _run(lived) | learned
+            runs[_mark(minutes)] = _run(lived) | learned
     finally:
         world.close()
         learner.close()

@@ -28,7 +28,7 @@ def write_whole(path: Path, text: str) -> None:
 
 
 def recalled(path: Path, key: str) -> Any:
-    """Return what `kept` keeps in `path` for this `key`; None if that is nothing, or another's."""
+    """Return what is kept in `path` for this `key`; None if that is nothing, or another's."""
     if not path.is_file():
         return None
     before = json.loads(path.read_text("utf-8"))
@@ -44,5 +44,10 @@ def kept(path: Path, key: str, make: Callable[[], Any]) -> Any:
     if figures is not None:
         return figures
     figures = make()
-    write_whole(path, json.dumps({"key": key, "figures": figures}, indent=1) + "\n")
+    keep(path, key, figures)
     return figures
+
+
+def keep(path: Path, key: str, figures: Any) -> None:
+    """Keep `figures` in `path` for `recalled`. It must be what JSON can hold."""
+    write_whole(path, json.dumps({"key": key, "figures": figures}, indent=1) + "\n")

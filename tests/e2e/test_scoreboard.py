@@ -94,6 +94,46 @@ def test_what_makes_no_difference_is_not_lived_again(
     assert lived == ["random", "ours", "mode1", "oracle"]
 
 
+def test_marks_add_up_and_only_those_asked_for_are_told(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained: list[tuple[float, ...]] = []
+
+    def learning(cell: Any) -> dict[str, scoreboard.Run]:
+        trained.append(cell.minutes)
+        run = {"value": 0.5, "broken": 0.0, "paid": 0.0, "episodes": 2.0}
+        return {scoreboard._mark(minutes): dict(run) for minutes in cell.minutes}
+
+    monkeypatch.setattr(scoreboard, "_learning", learning)
+    monkeypatch.setattr(command, "library_of", lambda: None)
+
+    def marks(budget: str) -> set[str]:
+        found = told(REACH, *TINY, "--seeds", 1, "--budget", budget)
+        return {name for name in found if name.startswith("reach.sac") and name.count(".") == 1}
+
+    assert marks("5") == {"reach.sac5"}
+    assert marks("5,15") == {"reach.sac5", "reach.sac15"}
+    assert marks("15") == {"reach.sac15"}
+    assert trained == [(5.0,), (5.0, 15.0)]
+    assert marks("5,45") == {"reach.sac5", "reach.sac45"}
+    assert marks("5,15,45") == {"reach.sac5", "reach.sac15", "reach.sac45"}
+    assert len(trained) == 3
+
+
+def test_another_world_of_that_name_is_lived_again(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = (REACH, *TINY, "--budget", 0, "--seeds", 1)
+    told(*words)
+    lived: list[str] = []
+    monkeypatch.setattr(scoreboard, "_measured", lambda cell, _: lived.append(cell.who) or {})
+    told(*words)
+    assert lived == []
+    monkeypatch.setattr(scoreboard, "_code", lambda config: "its starts were changed")
+    told(*words)
+    assert lived == ["random", "ours", "mode1", "oracle"]
+
+
 def test_a_look_in_between_lives_nothing(
     home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
