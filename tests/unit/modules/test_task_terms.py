@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from pydantic import ValidationError
 from torch import Tensor
 
 from agent.config import schema
@@ -18,6 +19,7 @@ from agent.core.spec import Channel, Layout
 from agent.evaluate.episodes import trials_of
 from agent.evaluate.goals import asked
 from modules.configurator.tracking import TrackingConfigurator
+from modules.cost.terms.distance import Distance
 from modules.cost.terms.latent_distance import LatentDistance
 from modules.cost.terms.time import Time
 from modules.cost.terms.waypoints import Waypoints
@@ -47,6 +49,23 @@ def test_latent_distance_is_the_rms_gap_to_what_was_shown() -> None:
     torch.testing.assert_close(found[0, 0, 0], torch.tensor([0.0, (25 / 2) ** 0.5]))
     with pytest.raises(InputError, match=r"terms.latent_distance: expected a goal that was shown"):
         term.energy(seen([1.0, 1.0]), ask(0.0, 0.0))
+
+
+def test_with_a_terminal_cost_the_way_may_lead_back_first() -> None:
+    back = seen([3.0, 0.0], [2.0, 0.0], [0.5, 0.0])
+    stay = seen([1.5, 0.0], [1.5, 0.0], [1.5, 0.0])
+
+    def total(path: Rollout, terminal: float) -> float:
+        term = Distance(Distance.Config(quantity="place", terminal=terminal), SITE)
+        found = term.energy(path, ask(0.0, 0.0))[0, 0, 0]
+        reach = path.quantities["place"][0, 0, 0].norm(dim=-1)
+        torch.testing.assert_close(found, reach * torch.tensor([1.0, 1.0, 1.0 + terminal]))
+        return float(found.sum())
+
+    assert total(stay, 0.0) < total(back, 0.0)
+    assert total(back, 3.0) < total(stay, 3.0)
+    with pytest.raises(ValidationError):
+        Distance.Config(quantity="place", terminal=-1.0)
 
 
 def test_time_costs_until_arrival_and_no_more() -> None:
