@@ -10,6 +10,7 @@ import pytest
 
 from agent.cli import scoreboard as command
 from agent.cli.main import main
+from agent.config import schema
 from agent.core.errors import InputError
 from agent.evaluate import scoreboard
 from agent.evaluate.sac import library_of
@@ -132,6 +133,22 @@ def test_another_world_of_that_name_is_lived_again(
     monkeypatch.setattr(scoreboard, "_code", lambda config: "its starts were changed")
     told(*words)
     assert lived == ["random", "ours", "mode1", "oracle"]
+
+
+def test_a_world_is_told_by_its_files(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model, code = folder / "model.xml", folder / "world.py"
+    for path in (model, code, folder / "notes.txt"):
+        path.write_text("as it was")
+    monkeypatch.setattr(scoreboard.inspect, "getfile", lambda kind: str(code))
+    config = schema.load(REACH, [])
+    before = scoreboard._code(config)
+    (folder / "notes.txt").write_text("no matter")
+    assert scoreboard._code(config) == before
+    for path in (model, code):
+        path.write_text("changed")
+        assert scoreboard._code(config) != before
+        path.write_text("as it was")
+    assert scoreboard._code(config) == before
 
 
 def test_a_look_in_between_lives_nothing(
