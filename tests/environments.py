@@ -52,6 +52,7 @@ class Slope(gymnasium.Env[Any, np.ndarray]):
 
     Its reward is its place: it pays to be where it is costly. `fatal` ends the episode at 0.9 m,
     `limit` after so many ticks; from tick `broken_at` on it shows NaN. `unpaid`: its reward is NaN. `told` is "box" or "dict".
+    `fault` is what goes wrong after the first tick: "raise", "size" of what it shows, or "paid".
     """
 
     metadata = {"render_modes": [], "render_fps": 20}
@@ -64,9 +65,10 @@ class Slope(gymnasium.Env[Any, np.ndarray]):
         told: str = "box",
         costly: bool = True,
         unpaid: bool = False,
+        fault: str = "",
     ) -> None:
         self.fatal, self.limit, self.broken_at = fatal, limit, broken_at
-        self.told, self.costly, self.unpaid = told, costly, unpaid
+        self.told, self.costly, self.unpaid, self.fault = told, costly, unpaid, fault
         self.action_space = spaces.Box(-1.0, 1.0, (1,), np.float64)
         place = spaces.Box(-1.0, 1.0, (1,), np.float64)
         speed = spaces.Box(-4.0, 4.0, (1,), np.float64)
@@ -93,7 +95,12 @@ class Slope(gymnasium.Env[Any, np.ndarray]):
         self.ticks += 1
         info = {"cost": float(self.place > HAZARD_M)} if self.costly else {}
         ended = self.fatal and self.place > 0.9
-        paid = np.nan if self.unpaid else self.place
+        paid: Any = np.nan if self.unpaid else self.place
+        if self.fault == "raise":
+            raise RuntimeError("the link\nis lost")
+        if self.fault == "size":
+            return np.zeros(3), paid, ended, False, info
+        paid = None if self.fault == "paid" else paid
         return self._shown(), paid, ended, self.ticks == self.limit, info
 
     def _shown(self) -> Any:
@@ -117,5 +124,30 @@ class Choice(Slope):
         self.action_space = spaces.Discrete(2)  # type: ignore[assignment]
 
 
+class Still(Slope):
+    """A slope on which nothing can be pushed, for its only command has one value."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.action_space = spaces.Box(1.0, 1.0, (1,), np.float64)
+
+
+class Bodiless(Slope):
+    """A slope without actuators."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.action_space = spaces.Box(0.0, 1.0, (0,), np.float64)
+
+
+class Unmade(Slope):
+    """A slope that cannot be built."""
+
+    def __init__(self) -> None:
+        raise RuntimeError("no licence")
+
+
+for _kind in (Still, Bodiless, Unmade):
+    gymnasium.register(f"{_kind.__name__}-v0", entry_point=f"tests.environments:{_kind.__name__}")
 gymnasium.register("Slope-v0", entry_point="tests.environments:Slope", max_episode_steps=20)
 gymnasium.register("Choice-v0", entry_point="tests.environments:Choice")

@@ -18,8 +18,9 @@ import numpy as np
 import torch
 from gymnasium import spaces
 from numpy.typing import NDArray
+from pydantic import ValidationError
 
-from agent.core.errors import InputError
+from agent.core.errors import InputError, nearest
 from agent.core.messages import Action, Observation
 
 REGISTERED: dict[str, tuple[str, str, int]] = {
@@ -57,14 +58,22 @@ class Environment(gymnasium.Env[Any, NDArray[np.float32]]):
     """
 
     def __init__(self, world: str, goal: str = "", **settings: Any) -> None:
-        """Build the world `module:Class` with its `settings`; `goal` is a sensor's name."""
+        """Build the world `module:Class` with its `settings`; `goal` is a sensor's name.
+
+        Raises InputError for settings that the world does not have, or a sensor that it has not.
+        """
         module, _, name = world.partition(":")
         kind = getattr(importlib.import_module(module), name)
-        self._world = kind(kind.Config(**settings), 1)
+        self._world = kind(_settings(kind, settings), 1)
         trials = self._world.trials
         self._trials = importlib.import_module(trials) if isinstance(trials, str) else trials
         self._open = True
         sensors, self._scalars = self._world.sensors, self._world.sensors.scalars
+        if goal and goal not in sensors.names:
+            raise InputError(
+                f"environment: expected a goal about a sensor of this world, came '{goal}';"
+                f" {nearest(goal, sensors.names)}"
+            )
         self._goal = sensors[goal] if goal else None
         self.metadata = {"render_modes": [], "render_fps": round(self._world.rate_hz)}
         low, high = (v.numpy() for v in self._world.actuators.bounds())
@@ -136,6 +145,19 @@ class Environment(gymnasium.Env[Any, NDArray[np.float32]]):
             if channel.shape:
                 shown[channel.name] = values[cut].reshape(channel.shape).astype(np.uint8)
         return shown["observation"] if self._plain else shown
+
+
+def _settings(kind: Any, told: dict[str, Any]) -> Any:
+    """Return a world's settings. Raises InputError, in one line, for one that does not fit."""
+    try:
+        return kind.Config(**told)
+    except ValidationError as fault:
+        first = fault.errors(include_url=False)[0]
+        where = ".".join(map(str, first["loc"]))
+        raise InputError(
+            f"environment: {where}: {first['msg'].lower()}, came {first['input']!r};"
+            f" {kind.__name__} takes {', '.join(kind.Config.model_fields) or 'no settings'}"
+        ) from None
 
 
 def name_of(world: str) -> str:

@@ -19,6 +19,9 @@ from agent.core.messages import Observation
 Array = NDArray[np.float64]
 FULL = int(mujoco.mjtState.mjSTATE_FULLPHYSICS)
 
+BEGIN_S = 1.0
+"""Of MuJoCo's clock, where episodes begin: a reset puts it to 0, so that none passes for a tick."""
+
 
 def load(path: Path) -> mujoco.MjModel:
     """Compile an MJCF file. Raises InputError if it is missing or not valid MJCF."""
@@ -53,14 +56,14 @@ class Simulation:
         self.trace: Array = np.zeros((batch, substeps, model.nsensordata))
 
     def place(self, qpos: Array, qvel: Array | None = None) -> None:
-        """Put the copies at joint positions `qpos` [B, nq], at time zero.
+        """Put the copies at joint positions `qpos` [B, nq], at the beginning of an episode.
 
         `qvel` [B, nv] are their velocities; without, they are at rest.
         """
         data = self._data[0]
         for row, pose in enumerate(qpos):
             mujoco.mj_resetData(self.model, data)
-            data.qpos[:] = pose
+            data.time, data.qpos[:] = BEGIN_S, pose
             if qvel is not None:
                 data.qvel[:] = qvel[row]
             mujoco.mj_forward(self.model, data)
@@ -129,7 +132,7 @@ class Simulation:
 
     def observed(self, values: Tensor, valid: Tensor, first: bool) -> Observation:
         """Return what sensors show now as an observation: `values` [B O], `valid` [B S]."""
-        time_s = torch.from_numpy(self.state[:, 0].astype(np.float32))
+        time_s = torch.from_numpy((self.state[:, 0] - BEGIN_S).astype(np.float32))
         return Observation(values, valid, time_s, torch.full((self.batch,), first))
 
     def restore(self, state: Array) -> None:

@@ -115,8 +115,7 @@ class Pool:
             import envpool
         except ImportError:
             raise MissingExtra(
-                "bench world: expected the package 'envpool', found none; pip install"
-                " 'housecat[pace]'"
+                "bench world: expected the package 'envpool', found none; pip install -e '.[pace]'"
             ) from None
         if id_ not in envpool.list_all_envs():
             raise MissingExtra(f"bench world: this envpool has no task '{id_}'; it is left out")

@@ -40,6 +40,8 @@ def main(options: argparse.Namespace) -> int:
     for name in options.overrides:
         if name not in known and not name.startswith(GYM):
             raise InputError(f"bench world: unknown world '{name}'; {nearest(name, known)}")
+        if name.startswith(GYM):
+            body(name.removeprefix(GYM))  # refused now rather than after the others
     figures: dict[str, Figure] = {}
     for name in options.overrides or known:
         found = _measured(name, known.get(name, {}), options.episodes or ROUNDS)

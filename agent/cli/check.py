@@ -11,6 +11,7 @@ from agent.config.build import Blueprint, Mind
 from agent.report.wiring import draw
 from agent.train.climbing import expect_climbable
 from agent.train.course import course_of
+from agent.train.understanding import expect_explorable
 
 
 def main(options: argparse.Namespace) -> int:
@@ -45,3 +46,4 @@ def _expect_trainable(found: Blueprint, mind: Mind) -> None:
     """Raise InputError if the section `train` does not fit; nothing is trained."""
     course = course_of(found)
     expect_climbable(mind, course.levels, course.learner)
+    expect_explorable(mind, course)

@@ -13,6 +13,18 @@ from pathlib import Path
 
 from agent.cli.common import Figure, figure, machine, say, versions, write_figures
 
+EXTRAS = {
+    "dmc": "dm_control",
+    "menagerie": "mujoco_menagerie",
+    "minari": "minari",
+    "bench": "stable_baselines3",
+    "pace": "envpool",
+}
+"""What else can be installed, and a module by which it shows."""
+
+DISPENSABLE = ("graphics", "gpu", "video", *(f"[{name}]" for name in EXTRAS))
+"""Findings without which `run` does its work."""
+
 Finding = tuple[str, bool, str]
 """What was looked at, whether it is well, and what was found or what to do."""
 
@@ -24,7 +36,7 @@ def main(options: argparse.Namespace) -> int:
     for name, well, text in findings():
         say(f"{'ok  ' if well else 'MISS'}  {name:<12} {text}")
         figures[name] = figure(float(well))
-        sound &= well or name in ("graphics", "gpu", "video")
+        sound &= well or name in DISPENSABLE
     write_figures(options, None, [], figures)
     return 0 if sound else 2
 
@@ -38,6 +50,12 @@ def findings() -> Iterator[Finding]:
         yield name, found != "missing", hint
     facts = machine()
     yield "threads", True, f"{facts['cores']} cores, torch uses {facts['torch_threads']} thread"
+    for name, module in EXTRAS.items():
+        here = importlib.util.find_spec(module) is not None
+        hint = (
+            f"{module} is installed" if here else f"not needed to run; pip install -e '.[{name}]'"
+        )
+        yield f"[{name}]", here, hint
     yield "graphics", *_graphics()
     yield "video", *_ffmpeg()
     yield "gpu", facts["gpu"] is not None, str(facts["gpu"] or "none; everything runs on the CPU")

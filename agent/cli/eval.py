@@ -30,6 +30,11 @@ def main(options: argparse.Namespace) -> int:
     count = DEFAULT_EPISODES if options.episodes is None else options.episodes
     if count < 1:
         raise InputError(f"eval --episodes: expected at least 1, came {count}")
+    if (options.seed or 0) < 0:
+        raise InputError(
+            f"eval --seed: expected 0 or more, counted from the first evaluation seed, came"
+            f" {options.seed}; raise it"
+        )
     if not found.wants:
         raise InputError(
             f"eval: expected a config with a goal or terms, came {found.config.name}, which only"

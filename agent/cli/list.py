@@ -20,10 +20,17 @@ if TYPE_CHECKING:  # which needs torch, and a list of names does not
 def main(options: argparse.Namespace) -> int:
     """Print the parts of every slot, or of the one named, or a body; returns the exit code."""
     slot = options.config
-    if slot is not None and slot.partition(":")[0] in SCHEMES:
+    scheme, colon, name = (slot or "").partition(":")
+    if slot is not None and scheme in SCHEMES:
+        if not name:
+            raise InputError(
+                f"list: expected a name after '{scheme}:', as in"
+                f" gym:Reacher-v5 or mjcf:my/robot.xml, came '{slot}'; name one"
+            )
         return _body(slot, options.overrides)
     if slot is not None and slot not in SLOTS:
-        raise InputError(f"list: unknown slot '{slot}'; {nearest(slot, SLOTS)}")
+        hint = nearest(scheme, SCHEMES) if colon else nearest(slot, SLOTS)
+        raise InputError(f"list: unknown {'world' if colon else 'slot'} '{slot}'; {hint}")
     found = {s: parts(s) for s in ([slot] if slot else SLOTS)}
     for name, entries in found.items():
         print(name)
@@ -43,7 +50,15 @@ def _body(use: str, overrides: list[str]) -> int:
     from agent.config import yaml
     from agent.config.choose import choose
 
-    part = yaml.override({"world": {"use": use}}, overrides)["world"]
+    whole = yaml.override({"world": {"use": use}}, overrides)
+    unknown = sorted(whole.keys() - {"world"})
+    if unknown:
+        raise InputError(f"list: unknown key '{unknown[0]}'; {nearest(unknown[0], ['world'])}")
+    part = whole["world"]
+    if not isinstance(part, dict):
+        raise InputError(
+            f"list: expected settings of the world, such as world.rate_hz=20, came {part!r}"
+        )
     kind: Any = choose("world", "world", part).embodied().kind
     print(f"{use}, {kind.rate_hz:g} ticks a second")
     for name, layout in (("sensors", kind.sensors), ("actuators", kind.actuators)):

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from agent.core.errors import HousecatError, InputError, nearest
+from agent.record.files import expect_writable
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 """Names of glibc's settings, from malloc.h."""
@@ -142,6 +143,9 @@ def main(argv: Sequence[str]) -> int:
         if options.config is not None and "=" in options.config:
             options.overrides.insert(0, options.config)
             options.config = None
+        for path in (options.json, options.out if options.command != "run" else None):
+            if path is not None:
+                expect_writable(path)
         name = options.command + "_" * keyword.iskeyword(options.command)
         module = importlib.import_module(f"agent.cli.{name}")
         code: int = module.main(options)

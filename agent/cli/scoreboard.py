@@ -35,8 +35,9 @@ Runs = dict[str, list[Run]]
 def main(options: argparse.Namespace) -> int:
     """Measure everyone everywhere and print the table; returns the exit code."""
     torch.set_num_threads(1)
-    minutes = budget(options.budget or BUDGET)
-    seeds, count = options.seeds or SEEDS, options.episodes or EPISODES
+    minutes = budget(BUDGET if options.budget is None else options.budget)
+    seeds = SEEDS if options.seeds is None else options.seeds
+    count = EPISODES if options.episodes is None else options.episodes
     if min(seeds, count) < 1:
         raise InputError("scoreboard: expected --seeds and --episodes of at least 1; raise them")
     if minutes and not options.kept:
@@ -48,6 +49,11 @@ def main(options: argparse.Namespace) -> int:
     work: list[Cell] = []
     for name, path in (named or suite()).items():
         config = path and schema.load(path, changes)
+        if config and config.name in worlds:
+            raise InputError(
+                f"scoreboard: expected configs of different names, came '{config.name}' twice, in"
+                f" {path} again; give one of them another `name`"
+            )
         own = cells(config, seeds, count, minutes) if config else []
         worlds[config.name if config else name] = {} if any(c.weights for c in own) else {OURS: []}
         work += own
@@ -57,9 +63,9 @@ def main(options: argparse.Namespace) -> int:
             say(f"  {cell.config.name}, seed {cell.seed}: {who} {run['value']:.4g}")
     figures = tell(worlds)
     write_figures(options, None, list(range(seeds)), figures)
+    say(scoreboard.table(figures))
     if options.out is not None:
         write_whole(options.out, scoreboard.draw(figures))
-    say(scoreboard.table(figures))
     return 0
 
 

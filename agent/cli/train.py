@@ -20,6 +20,7 @@ from agent.config import schema
 from agent.config.build import Blueprint
 from agent.core.errors import InputError
 from agent.record import checkpoint
+from agent.record.files import expect_writable
 from agent.report.training import write_training
 from agent.train.course import Trained, course_of, train
 from agent.train.examine import examine
@@ -67,7 +68,7 @@ def main(options: argparse.Namespace) -> int:
     if options.fresh and folder.exists():
         shutil.rmtree(folder)
     _make(folder)
-    _make(target.parent)
+    expect_writable(target)
     say(f"training {found.config.name}, seed {found.config.seed}; states and log in {folder}/")
     taken: list[str] = []
     with Bar(folder / "metrics.jsonl") as bar:

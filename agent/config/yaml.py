@@ -91,8 +91,8 @@ def parse(text: str, name: str) -> Any:
 def read(path: Path) -> dict[str, Any]:
     """Return the mapping in a YAML file. Raises InputError if there is none."""
     if not path.is_file():
-        folder = path.parent if path.parent.is_dir() else Path("configs")
-        known = [str(p) for p in folder.glob("*.yaml")] if folder.is_dir() else []
+        folders = path.parent, path, Path("configs")
+        known = next(filter(None, ([str(p) for p in f.glob("*.yaml")] for f in folders)), [])
         raise InputError(
             f"config: expected a file at {path}, found none; {nearest(str(path), known)}"
         )

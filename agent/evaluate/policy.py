@@ -48,7 +48,7 @@ class Policy:
         self._found, self._tensors = found, tensors
         self._kind = found.singles["world"].kind
         self._shown = self._kind.sensors.lasting
-        self._goal = None if goal is None else torch.tensor(list(goal), dtype=torch.float32)
+        self._goal = None if goal is None else torch.from_numpy(_numbers(goal, "goal").copy())
         self._asked = (
             0 if found.config.goal is None else self._kind.sensors.channel(found.config.goal).size
         )
@@ -97,12 +97,19 @@ class Policy:
         """
         values, goals, single = self._taken(observation)
         rows = len(values)
-        if state is not None and len(state) != rows:
+        kinds = [type(life) for life in state] if isinstance(state, list | tuple) else None
+        if state is not None and kinds != [Life] * rows:
             raise InputError(
-                f"policy: expected a state of {rows} episodes, as many as observations, came"
-                f" {len(state)}; hand in None to begin anew"
+                f"policy: expected the state that predict returned, of {rows} episodes, as many as"
+                f" observations, came {str(state)[:40]!r}; hand in None to begin anew"
             )
-        fresh = np.broadcast_to(np.asarray(False if episode_start is None else episode_start), rows)
+        fresh = np.asarray(False if episode_start is None else episode_start)
+        if fresh.shape not in ((), (1,), (rows,)):
+            raise InputError(
+                f"policy: expected an episode_start for each of {rows} observations, came"
+                f" {list(fresh.shape)}; give one truth value or {rows}"
+            )
+        fresh = np.broadcast_to(fresh, rows)
         lives, commands = [], []
         for row in range(rows):
             kept = None if state is None or fresh[row] else state[row]
@@ -139,7 +146,7 @@ class Policy:
             parts = {k: v for k, v in _leaves(observation).items() if k != "achieved_goal"}
             goals = parts.pop(GOAL, None)
             observation = self._packed(parts)
-        values = torch.as_tensor(np.asarray(observation, np.float32))
+        values = torch.as_tensor(_numbers(observation, "observation"))
         size, single = self._shown.size, values.ndim == 1
         values = values[None] if single else values
         if values.ndim != 2 or values.shape[1] != size:
@@ -169,7 +176,7 @@ class Policy:
                 f" {', '.join(map(str, parts)) or 'nothing'}; wrap the environment"
             )
         shapes = {c.name: c.shape for c in sensors.channels}
-        arrays = [_image(np.asarray(parts[n], np.float32), shapes.get(n, ())) for n, _ in layout]
+        arrays = [_image(_numbers(parts[n], n), shapes.get(n, ())) for n, _ in layout]
         sizes = [size for _, size in layout]
         rows = [() if a.size == s else (len(a),) for a, s in zip(arrays, sizes, strict=True)]
         return np.concatenate(
@@ -179,13 +186,23 @@ class Policy:
     def _goals(self, told: Any, rows: int) -> Tensor:
         if told is None:
             told = torch.zeros(0) if self._goal is None else self._goal
-        goals = torch.as_tensor(np.asarray(told, np.float32))
-        if goals.shape[-1] != self._asked:
+        goals = torch.as_tensor(_numbers(told, GOAL))
+        if goals.shape[-1:] != (self._asked,):
             raise InputError(
                 f"policy: expected goals of {self._asked} numbers ({self._found.config.goal}), came"
-                f" {goals.shape[-1]}; put `{GOAL}` into the observation, or give goal= to load"
+                f" {list(goals.shape)}; put `{GOAL}` into the observation, or give goal= to load"
             )
         return goals.expand(rows, self._asked)
+
+
+def _numbers(told: Any, what: str) -> NDArray[np.float32]:
+    """Return what was told as an array. Raises InputError for what is no numbers."""
+    try:
+        return np.asarray(told, np.float32)
+    except (TypeError, ValueError):
+        raise InputError(
+            f"policy: expected numbers as the {what}, came {str(told)[:40]!r}; hand in an array"
+        ) from None
 
 
 def _leaves(parts: dict[str, Any], within: str = "") -> dict[str, Any]:

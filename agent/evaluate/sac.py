@@ -96,7 +96,7 @@ def library_of() -> Any:
     except ImportError:
         raise MissingExtra(
             "sac: expected the package 'stable-baselines3', found none; pip install"
-            " 'housecat[bench]', or leave it out with --budget 0"
+            " -e '.[bench]', or leave it out with --budget 0"
         ) from None
     return stable_baselines3
 

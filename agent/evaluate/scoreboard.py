@@ -144,12 +144,17 @@ def _key(cell: Cell, about: Mapping[str, Any]) -> str:
 
 
 def _code(config: AgentConfig) -> str:
-    """Return a digest of the files of the config's world: another start is another world."""
+    """Return a digest of the files of the config's world: another start is another world.
+
+    A world of others' making offers `stamp()`, bytes that tell what it is made of.
+    """
     kind = blueprint(config).singles["world"].kind
     folder = Path(inspect.getfile(kind if inspect.isclass(kind) else type(kind))).parent
     digest = hashlib.sha256()
     for path in sorted([*folder.glob("*.py"), *folder.glob("*.xml")]):
         digest.update(path.read_bytes())
+    if hasattr(kind, "stamp"):
+        digest.update(kind.stamp())
     return digest.hexdigest()
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -66,11 +68,34 @@ def carry_out(work: Sequence[Job]) -> Iterator[tuple[Job, Outcome]]:
 
 
 def spread(work: Sequence[T], do: Callable[[T], R]) -> Iterator[tuple[T, R]]:
-    """Yield each of `work` with what `do` made of it, in order; a process per core does it."""
+    """Yield each of `work` with what `do` made of it, in order; a process per core does it.
+
+    Who stops asking, by Ctrl-C too, stops what is being done.
+    """
     count = min(cores(), len(work))
     if count <= 1:
         yield from ((job, do(job)) for job in work)
         return
-    context = multiprocessing.get_context("spawn")
+    context, others = multiprocessing.get_context("spawn"), multiprocessing.active_children()
     with ProcessPoolExecutor(count, mp_context=context) as pool:
-        yield from zip(work, pool.map(do, work), strict=True)
+        try:
+            with _ctrl_c_is_ours():
+                asked = [pool.submit(do, job) for job in work]
+            yield from ((job, found.result()) for job, found in zip(work, asked, strict=True))
+        except BaseException:
+            for process in set(multiprocessing.active_children()) - set(others):
+                process.terminate()
+            raise
+
+
+@contextmanager
+def _ctrl_c_is_ours() -> Iterator[None]:
+    """Keep Ctrl-C, which a terminal sends to all, from processes begun meanwhile.
+
+    They inherit the mask, so not even their start-up hears it; here it waits until this is left.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

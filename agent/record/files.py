@@ -3,13 +3,26 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from agent.core.errors import InputError
+
+
+def expect_writable(path: Path) -> None:
+    """Raise InputError if a file could not be written at `path`: before the work, not after."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=path.parent).close()
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+    except OSError as fault:
+        raise _unwritable(path, fault) from None
 
 
 def write_whole(path: Path, text: str) -> None:
@@ -22,9 +35,13 @@ def write_whole(path: Path, text: str) -> None:
     except OSError as fault:
         with contextlib.suppress(OSError):
             part.unlink(missing_ok=True)
-        raise InputError(
-            f"expected to write {path}, came '{fault.strerror}'; choose a folder you may write to"
-        ) from None
+        raise _unwritable(path, fault) from None
+
+
+def _unwritable(path: Path, fault: OSError) -> InputError:
+    return InputError(
+        f"expected to write {path}, came '{fault.strerror}'; choose a folder you may write to"
+    )
 
 
 def recalled(path: Path, key: str) -> Any:

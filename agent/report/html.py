@@ -76,9 +76,10 @@ def _card(folder: Path) -> dict[str, Any]:
     try:
         card: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as fault:
+        came = "none" if isinstance(fault, FileNotFoundError) else type(fault).__name__
         raise InputError(
-            f"report: expected an end card at {path}, came {type(fault).__name__};"
-            f" let the run end, or run it again"
+            f"report: expected an end card at {path}, came {came}; a run that was stopped has none,"
+            f" and `audit` reads its log; for a report run it again to its end"
         ) from fault
     return card
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor
@@ -11,15 +11,19 @@ from agent.config.build import Mind
 from agent.core.messages import Directive, Mode, Plan
 
 
-def directives(mind: Mind) -> Callable[[Tensor], Directive]:
-    """Return how training asks for plans: every term at weight 1, mode 2, the config's horizon."""
+def directives(mind: Mind, scales: Mapping[str, float] = {}) -> Callable[[Tensor], Directive]:
+    """Return how training asks for plans: mode 2, the config's horizon.
+
+    Every term is weighed by `scales`, by name; by 1 where that does not name it.
+    """
     site, horizon = mind.site, mind.configurator.config.horizon
+    weights = torch.tensor([scales.get(term, 1.0) for term in site.terms])
 
     def ask(goal: Tensor) -> Directive:
         rows = len(goal)
         return Directive(
             goal=goal,
-            weights=torch.ones(rows, len(site.terms)),
+            weights=weights.expand(rows, -1),
             attention=torch.ones(rows, len(site.sensors.channels)),
             mode=torch.full((rows,), int(Mode.DELIBERATE)),
             horizon=horizon,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 from pydantic import Field
@@ -69,12 +69,14 @@ class Acting(Settings):
 
     Before each of the others world model and readouts take `steps` each on all experience so far.
     The planner then acts on them, at every tick anew, and noise is added to its commands, of
-    deviation `noise` in units of half the actuator range.
+    deviation `noise` in units of half the actuator range. `weights` scale terms meanwhile, by name,
+    as `configurator.weights` does later: who is to find out better not mind what it is unsure of.
     """
 
     rounds: int = Field(default=4, ge=2)
     steps: int = Field(default=1000, ge=1)
     noise: float = Field(default=0.2, ge=0)
+    weights: dict[str, Annotated[float, Field(ge=0)]] = {}
 
 
 class Explorer:

@@ -76,7 +76,7 @@ def _loaded(name: str, who: str) -> list[Any]:
         import minari
     except ImportError:
         raise InputError(
-            "import: expected the package 'minari', found none; pip install 'housecat[minari]'"
+            "import: expected the package 'minari', found none; pip install -e '.[minari]'"
         ) from None
     try:
         return list(minari.load_dataset(name).iterate_episodes())

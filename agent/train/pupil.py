@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
 
 from agent.config.build import Blueprint, Mind
-from agent.core.errors import InputError
+from agent.core.errors import InputError, nearest
 from agent.core.messages import Rollout
 from agent.train.asking import directives
 from agent.train.dataset import HELD_OUT, Dataset
@@ -26,11 +27,13 @@ if TYPE_CHECKING:  # which imports this file
 class Pupil:
     """A mind that has seen the experience so far, as curiosity and acting ask of it.
 
-    `aims` [n G] are goals that it met with; G is 0 where nothing is asked.
+    `aims` [n G] are goals that it met with; G is 0 where nothing is asked. `scales` are those of
+    terms in its plans, by name.
     """
 
     mind: Mind
     aims: Tensor
+    scales: Mapping[str, float]
 
     def encode(self, values: Tensor) -> Tensor:
         """Return latents [..., Z] of packed sensor values [..., O]."""
@@ -47,7 +50,7 @@ class Pupil:
         actor = getattr(self.mind.actor, "lowest", self.mind.actor)
         if fresh:
             actor.reset(len(state))
-        plans: Tensor = actor.plan(state, directives(self.mind)(goal)).actions
+        plans: Tensor = actor.plan(state, directives(self.mind, self.scales)(goal)).actions
         return plans
 
 
@@ -64,6 +67,12 @@ def expect_able(mind: Mind, config: Explorer.Config) -> None:
             f"train.explore.policy: expected terms that need no training of their own, for an agent"
             f" that acts before it, came {untaught[0]}; use another, or explore by 'ou'"
         )
+    for name in config.acting.weights:
+        if name not in mind.site.terms:
+            raise InputError(
+                f"train.explore.acting.weights: unknown term '{name}';"
+                f" {nearest(name, mind.site.terms)}"
+            )
     if explorer_batch(config) < HELD_OUT:
         raise InputError(
             f"train.explore.episodes: expected at least {HELD_OUT} for each of"
@@ -99,7 +108,7 @@ def pupil(
     flat = dataset.values.flatten(0, 1)
     aims = flat[:, mind.site.sensors[goal[0]]] if goal else flat[:, :0]
     if not acting:
-        return Pupil(mind, aims)
+        return Pupil(mind, aims, {})
     for part in (mind.perception, mind.world_model):
         part.requires_grad_(False)
     fit = study.readouts.model_copy(update={"steps": own})
@@ -107,4 +116,4 @@ def pupil(
     if any(t.kind == "intrinsic" for t in mind.terms):
         wanted = intrinsic(mind)
         fit_critic(mind.critic, mind.memory, mind.perception, dataset, wanted, silent(), seed)
-    return Pupil(blueprint.assemble(mind.tensors()), aims)
+    return Pupil(blueprint.assemble(mind.tensors()), aims, study.explore.acting.weights)

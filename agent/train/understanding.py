@@ -137,17 +137,17 @@ def understand(blueprint: Blueprint, study: Study, ledger: Ledger) -> Understand
     return Understanding(mind, dataset, figures)
 
 
-def experience(blueprint: Blueprint, mind: Mind, study: Study, ledger: Ledger) -> Dataset:
-    """Return what to learn from: the dataset that is given, or one explored in the world.
+def expect_explorable(mind: Mind, study: Study) -> int:
+    """Return the longest horizon that is trained, in ticks.
 
-    Raises InputError if its episodes are too short for what is trained on them, or margins above
-    would be measured on parts of plans.
+    Raises InputError if episodes are to be too short for it, if margins above would be measured on
+    parts of plans, or if the agent cannot explore as it is told to.
     """
     windows = [study.learner, study.readouts]
     if isinstance(mind.perception, Completing):
         windows.append(study.completion)
-    parts = [blueprint.singles[slot].settings for slot in ("readouts", "configurator")]
-    longest = max(getattr(part, "horizon", 1) for part in windows + parts)
+    parts = [mind.blueprint.singles[slot].settings for slot in ("readouts", "configurator")]
+    longest = int(max(getattr(part, "horizon", 1) for part in windows + parts))
     for level in getattr(mind.world_model, "levels", ()):
         steps = max(level.horizon, study.levels.learner.horizon, study.levels.readouts.horizon)
         longest = max(longest, steps * level.ticks)
@@ -165,6 +165,15 @@ def experience(blueprint: Blueprint, mind: Mind, study: Study, ledger: Ledger) -
         )
     if study.explore.policy == "acting" and not study.dataset:
         expect_able(mind, study.explore)
+    return longest
+
+
+def experience(blueprint: Blueprint, mind: Mind, study: Study, ledger: Ledger) -> Dataset:
+    """Return what to learn from: the dataset that is given, or one explored in the world.
+
+    Raises InputError as `expect_explorable` does.
+    """
+    longest = expect_explorable(mind, study)
     if study.dataset:
         return given(Path(study.dataset), blueprint.singles["world"].kind, longest)
     hold = mind.perception.hold if isinstance(mind.perception, Holding) else None

@@ -79,7 +79,7 @@ def test_a_world_file_that_is_missing(
         (["run", REACH, *RUN, "--out", "file/run"], "run: expected to make file/run"),
         (
             ["train", REACH, *TINY, "--out", "file/w.safetensors"],
-            "train: expected a writable folder file",
+            "expected to write file/w.safetensors",
         ),
     ],
 )
@@ -94,6 +94,26 @@ def test_an_output_folder_that_cannot_be(
     assert re.fullmatch(f"error: {said}.*choose.*\n", line), line
     assert (folder / "file").read_text() == "in the way"
     assert not list(folder.rglob("*.safetensors"))
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["eval", REACH, "--json", "file/x.json"],
+        ["scoreboard", REACH, "--out", "file/x.svg"],
+        ["train", REACH, "checkpoint=."],
+    ],
+)
+def test_what_could_not_be_written_is_told_before_the_work(
+    words: list[Any],
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (folder / "file").write_text("in the way")
+    monkeypatch.setattr("agent.cli.train.train", lambda *_: pytest.fail("it was trained"))
+    assert main([str(w) for w in words]) == 2
+    assert re.fullmatch("error: expected to write .*choose.*\n", capsys.readouterr().err)
 
 
 def test_a_dataset_that_is_not_there(capsys: pytest.CaptureFixture[str]) -> None:

@@ -103,6 +103,11 @@ def test_check(weights: Path, folder: Path, capsys: pytest.CaptureFixture[str]) 
         ("train.explor.episodes=3", "train: unknown key 'explor'; did you mean 'explore'?"),
         ("train.calibrate.rate=2", "calibrate.rate"),
         ("train.levels.joint.steps=5", "expected a world model with levels above"),
+        ("train.explore.ticks=5", "train.explore.ticks: expected"),
+        (
+            "train.explore={policy: acting, episodes: 9}",
+            "expected terms that need no training of their own",
+        ),
     ],
 )
 def test_check_looks_at_training_too(
@@ -121,7 +126,26 @@ def test_list_and_doctor(folder: Path, capsys: pytest.CaptureFixture[str]) -> No
         assert name in told
     assert "actor" in json.loads((folder / "l.json").read_text())
     assert main(["doctor"]) in (0, 2)
-    assert "torch" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "torch" in told
+    assert "[dmc]" in told, "what else can be installed"
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["mjcf:"], "expected a name after 'mjcf:'"),
+        (["gym"], "expected a name after 'gym:'"),
+        (["gymm:Reacher-v5"], "did you mean 'gym'?"),
+        (["gym:Reacher-v5", "wrold.rate_hz=20"], "unknown key 'wrold'; did you mean 'world'?"),
+        (["gym:Reacher-v5", "world=3"], "expected settings of the world"),
+    ],
+)
+def test_list_says_what_it_cannot_list(
+    words: list[str], says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["list", *words]) == 2
+    assert says in capsys.readouterr().err
 
 
 def test_without_gl_a_run_ends_well_and_says_why_no_video(weights: Path, folder: Path) -> None:

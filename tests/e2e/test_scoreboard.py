@@ -18,6 +18,9 @@ from agent.record import checkpoint
 from tests.tiny import REACH, ROOT, TINY, figures
 
 ROOMS = ROOT / "configs" / "rooms.yaml"
+ONE_JOINT = """<mujoco><worldbody><body><joint name="hinge" axis="0 1 0"/><geom size="0.1"/>
+</body></worldbody><actuator><motor name="motor" joint="hinge" ctrlrange="-{limit} {limit}"/>
+</actuator><sensor><jointpos name="angle" joint="hinge"/></sensor></mujoco>"""
 SMALL = ["--episodes", "2", "eval.ticks=4", "eval.oracle_episodes=1"]
 
 
@@ -149,6 +152,33 @@ def test_a_world_is_told_by_its_files(folder: Path, monkeypatch: pytest.MonkeyPa
         assert scoreboard._code(config) != before
         path.write_text("as it was")
     assert scoreboard._code(config) == before
+
+
+def test_a_foreign_body_is_told_by_what_it_is_made_of(folder: Path) -> None:
+    raw = schema.load(REACH, []).model_dump() | {"name": "own", "goal": None, "guardrails": []}
+    raw |= {"terms": [{"use": "effort"}], "gate": {"fallback": [0.0]}}
+    found = []
+    for limit in ("1", "2"):
+        (folder / "own.xml").write_text(ONE_JOINT.format(limit=limit))
+        config = raw | {"world": {"use": "mjcf:own.xml"}}
+        found.append(scoreboard._code(schema.validate(schema.AgentConfig, config, "own")))
+    assert found[0] != found[1]
+
+
+def test_two_configs_of_one_name_are_refused(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (home / "two.yaml").write_text(f"extends: {REACH}\nlatent: 8\n")
+    assert main(["scoreboard", str(REACH), "two.yaml", "--budget", "0"]) == 2
+    assert "came 'reach' twice, in two.yaml again" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [["--seeds", "0"], ["--episodes", "0"], ["--budget="]])
+def test_nothing_is_not_taken_for_the_usual(
+    words: list[str], home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["scoreboard", str(REACH), *words]) == 2
+    assert "expected" in capsys.readouterr().err
 
 
 def test_a_look_in_between_lives_nothing(

@@ -111,8 +111,7 @@ def suite_of() -> Any:
         from dm_control import suite
     except ImportError:
         raise MissingExtra(
-            "world (dmc): expected the package 'dm-control', found none; pip install"
-            " 'housecat[dmc]'"
+            "world (dmc): expected the package 'dm-control', found none; pip install -e '.[dmc]'"
         ) from None
     finally:
         if given is None:

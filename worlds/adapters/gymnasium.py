@@ -8,9 +8,13 @@ Source: Towers et al. (2024), Gymnasium; Ji et al. (2023), Safety-Gymnasium, for
 
 from __future__ import annotations
 
+import contextlib
 import difflib
-from collections.abc import Sequence
+import functools
+import inspect
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import gymnasium
@@ -20,7 +24,7 @@ import torch
 from numpy.typing import NDArray
 from pydantic import Field
 
-from agent.core.errors import InputError, PhysicsError
+from agent.core.errors import HousecatError, InputError, PhysicsError
 from agent.core.messages import Action, Observation
 from agent.core.settings import Settings
 from agent.core.spec import Layout
@@ -110,6 +114,7 @@ class Gymnasium:
             parts = {
                 "sensors": sensors_of(env, config),
                 "actuators": actuators_of(env, config.label()),
+                "stamp": staticmethod(functools.partial(_source, type(env.unwrapped))),
             }
             return type(cls.__name__, (cls,), {**parts, "rate_hz": rate_of(env, config)})
         finally:
@@ -128,19 +133,24 @@ class Gymnasium:
         self._energy = self.sensors[ENERGY].start if config.reward else -1
 
     def reset(self, seeds: Sequence[int]) -> Observation:
-        """Start one episode per seed. Raises PhysicsError for an observation that is not finite."""
+        """Start one episode per seed.
+
+        Raises PhysicsError for an observation that is not finite or not as declared, and where an
+        environment raises.
+        """
         self.aside, self._tick = _nothing(self.batch), 0
         self._taught = np.array([int(seed) < TAUGHT_SEEDS for seed in seeds])
         for row, (env, seed) in enumerate(zip(self._envs, seeds, strict=True)):
-            seen, _ = env.reset(seed=int(seed))
-            self._take(row, seen)
+            with self._blamed(row):
+                seen, _ = env.reset(seed=int(seed))
+                self._take(row, seen)
         return self._observe()
 
     def step(self, action: Action) -> Observation:
         """Advance one tick.
 
-        Raises PhysicsError for an observation or a reward that is not finite, and where an
-        environment's MuJoCo became unstable.
+        Raises PhysicsError for an observation or a reward that is not finite or not as declared,
+        and where an environment raises or its MuJoCo became unstable.
         """
         after = _nothing(self.batch)
         after.terminated, after.truncated = self.aside.terminated, self.aside.truncated
@@ -149,7 +159,8 @@ class Gymnasium:
             command = action.command[row].numpy().astype(space.dtype).reshape(space.shape)
             held = np.clip(command, space.low, space.high)
             for _ in range(self.config.repeat):
-                self._advance(row, held, after)
+                with self._blamed(row):
+                    self._advance(row, held, after)
                 if self._over(after)[row]:
                     break
         self.aside, self._tick = after, self._tick + 1
@@ -163,6 +174,20 @@ class Gymnasium:
         """Close all environments."""
         for env in self._envs:
             env.close()
+
+    @contextlib.contextmanager
+    def _blamed(self, row: int) -> Iterator[None]:
+        """Say of what fails meanwhile that it is the environment that does."""
+        try:
+            yield
+        except HousecatError:
+            raise
+        except Exception as fault:
+            reason = " ".join(f"{type(fault).__name__}: {fault}".split())
+            raise PhysicsError(
+                f"gymnasium: {self.config.label()} failed in row {row} at tick {self._tick}"
+                f" ({reason}); this episode is invalid; mend the environment"
+            ) from fault
 
     @staticmethod
     def _over(said: Aside) -> NDArray[np.bool_]:
@@ -197,6 +222,13 @@ class Gymnasium:
         """Keep an observation of the environment `row`."""
         parts = [np.ravel(shown(part)) for _, _, part in ordered(self._envs[row], seen)]
         values = np.concatenate(parts).astype(np.float32)
+        size = self.sensors.size - (self._energy >= 0)
+        if values.shape != (size,):
+            raise PhysicsError(
+                f"gymnasium: {self.config.label()} showed {len(values)} numbers in row {row} at"
+                f" tick {self._tick}, {size} were declared; this episode is invalid; mend the"
+                f" environment"
+            )
         if self._energy >= 0:
             values = np.insert(values, self._energy, 0.0)
         bad = np.flatnonzero(~np.isfinite(values))
@@ -226,16 +258,26 @@ def _made(config: Gymnasium.Config) -> gymnasium.Env[Any, Any]:
         return gymnasium.make(
             config.id, max_episode_steps=-1, disable_env_checker=True, **config.kwargs
         )
-    except (gymnasium.error.Error, ImportError, TypeError, ValueError) as fault:
-        reason = " ".join(str(fault).split())
+    except Exception as fault:
+        reason = " ".join(str(fault).split()) or type(fault).__name__
         unknown = isinstance(fault, gymnasium.error.NameNotFound)
         close = difflib.get_close_matches(config.id, gymnasium.registry, n=1, cutoff=0.5)
         if unknown and close and close[0] not in reason:
             reason += f" Did you mean '{close[0]}'?"
+        elif unknown and not close:
+            reason += " `gymnasium.pprint_registry()` lists those that are installed"
         raise InputError(
             f"world (gymnasium): expected the id of an installed environment, came '{config.id}':"
             f" {reason}; correct world.id or world.kwargs, or install what it needs"
         ) from fault
+
+
+def _source(kind: type) -> bytes:
+    """Return the file of an environment's class, nothing where it has none."""
+    try:
+        return Path(inspect.getfile(kind)).read_bytes()
+    except (OSError, TypeError):
+        return b""
 
 
 def _unstable(env: Any) -> bool:

@@ -64,7 +64,7 @@ def _fetched(config: Menagerie.Config) -> Path:
     except ImportError:
         raise MissingExtra(
             "world (menagerie): expected the package 'mujoco-menagerie', found none; pip install"
-            f" 'housecat[menagerie]', or set world.root or {CHECKOUT} to a checkout of Menagerie"
+            f" -e '.[menagerie]', or set world.root or {CHECKOUT} to a checkout of Menagerie"
         ) from None
     known = mujoco_menagerie.names()
     if config.robot not in known:

@@ -68,6 +68,7 @@ class Mjcf:
             "rate_hz": found.rate_hz,
             "notes": found.notes,
             "found": found,
+            "stamp": staticmethod(found.stamp),
         }
         kind: type[Mjcf] = type(cls.__name__, (cls,), own)
         kind.trials = Aims(kind, config)

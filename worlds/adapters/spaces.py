@@ -86,12 +86,18 @@ def sensors_of(env: Any, config: Any) -> Layout:
 
 
 def actuators_of(env: Any, name: str) -> Layout:
-    """Return the actuators. Raises InputError for actions that are no Box with finite limits."""
+    """Return the actuators.
+
+    Raises InputError for actions that are no Box with finite limits, each low below its high.
+    """
     space = env.action_space
-    if not isinstance(space, spaces.Box) or not np.isfinite([space.low, space.high]).all():
+    fits = isinstance(space, spaces.Box) and np.prod(space.shape) > 0
+    if not fits or not (
+        np.isfinite([space.low, space.high]).all() and (space.low < space.high).all()
+    ):
         raise InputError(
-            f"world (gymnasium): {name}: expected actions in a Box with finite limits, came"
-            f" {space}; wrap the environment"
+            f"world (gymnasium): {name}: expected actions in a Box with finite limits, the lower"
+            f" below the upper, came {space}; wrap the environment"
         )
     size = int(np.prod(space.shape))
     return Layout((Channel("action", size, "1", _floats(space.low), _floats(space.high)),))

@@ -105,9 +105,5 @@ class Cliff:
         return torch.from_numpy(self.readings(trace[:, -1]).astype(np.float32))
 
     def _observe(self, first: bool) -> Observation:
-        return Observation(
-            values=self.packed(self.simulation.trace),
-            valid=torch.ones(self.batch, len(SENSORS.channels), dtype=torch.bool),
-            time_s=torch.from_numpy(self.simulation.state[:, 0].astype(np.float32)),
-            first=torch.full((self.batch,), first),
-        )
+        valid = torch.ones(self.batch, len(SENSORS.channels), dtype=torch.bool)
+        return self.simulation.observed(self.packed(self.simulation.trace), valid, first)

@@ -52,6 +52,12 @@ class Described:
     rate_hz: float
     notes: tuple[str, ...]
 
+    def stamp(self) -> bytes:
+        """Return the compiled model, meshes included, as a file of MuJoCo's holds it."""
+        whole = np.empty(mujoco.mj_sizeModel(self.model), np.uint8)
+        mujoco.mj_saveModel(self.model, None, whole)
+        return whole.tobytes()
+
 
 def described(config: Robot) -> Described:
     """Return the body of a config.

@@ -117,12 +117,7 @@ class Rooms:
 
     def _observe(self, first: bool) -> Observation:
         values, valid = self._outages.apply(self.packed(self.simulation.trace))
-        return Observation(
-            values=values,
-            valid=valid,
-            time_s=torch.from_numpy(self.simulation.state[:, 0].astype(np.float32)),
-            first=torch.full((self.batch,), first),
-        )
+        return self.simulation.observed(values, valid, first)
 
 
 def pose(drawn: Draw) -> Array:

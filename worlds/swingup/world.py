@@ -95,12 +95,8 @@ class Swingup:
         return torch.from_numpy(values.astype(np.float32))
 
     def _observe(self, first: bool) -> Observation:
-        return Observation(
-            values=self.packed(self.simulation.trace),
-            valid=torch.ones(self.batch, len(SENSORS.channels), dtype=torch.bool),
-            time_s=torch.from_numpy(self.simulation.state[:, 0].astype(np.float32)),
-            first=torch.full((self.batch,), first),
-        )
+        valid = torch.ones(self.batch, len(SENSORS.channels), dtype=torch.bool)
+        return self.simulation.observed(self.packed(self.simulation.trace), valid, first)
 
 
 def start(seed: int) -> tuple[Array, Array]:

@@ -116,6 +116,18 @@ def test_what_does_not_fit_is_refused(policy: Policy, observation: Any, says: st
         policy.predict(observation)
 
 
+@pytest.mark.parametrize("told", ["far", [["far"]], None])
+def test_what_is_no_numbers_is_refused(policy: Policy, env: Any, told: Any) -> None:
+    seen, _ = env.reset(seed=1)
+    with pytest.raises(InputError, match="policy: expected numbers as the"):
+        policy.predict(
+            {**seen, "desired_goal": told} if told else {**seen, "observation": object()}
+        )
+    for more in ({"state": [3]}, {"state": 3}, {"episode_start": [True, False]}):
+        with pytest.raises(InputError, match="policy: expected"):
+            policy.predict(seen, **more)
+
+
 def test_entries_are_packed_as_the_adapter_packs_them(plans: Blueprint) -> None:
     raw = plans.config.model_dump()
     raw["world"] = {"use": "gym:tests.environments:Slope-v0", "kwargs": {"told": "dict"}}
@@ -144,5 +156,5 @@ def test_entries_are_packed_as_the_adapter_packs_them(plans: Blueprint) -> None:
 def test_a_state_of_other_rows_is_refused(policy: Policy, env: Any) -> None:
     seen, _ = env.reset(seed=1)
     _, state = policy.predict(seen)
-    with pytest.raises(InputError, match="expected a state of 1 episodes"):
+    with pytest.raises(InputError, match="that predict returned, of 1 episodes"):
         policy.predict(seen, [*state, *state])

@@ -79,5 +79,5 @@ def test_a_camera_is_refused() -> None:
 
 def test_without_the_library_it_says_what_to_type(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "stable_baselines3", None)
-    with pytest.raises(MissingExtra, match=r"pip install 'housecat\[bench\]'"):
+    with pytest.raises(MissingExtra, match=r"pip install -e '\.\[bench\]'"):
         library_of()

@@ -67,6 +67,14 @@ def test_it_goes_after_what_it_has_learned_to_want_and_resumes_bit_for_bit() -> 
     assert told[0]["task_energy"] == pytest.approx(figures["task_energy.3"])
 
 
+def test_terms_may_weigh_otherwise_while_it_explores() -> None:
+    torch.manual_seed(1)
+    blind = {**EXPLORE, "acting": {**EXPLORE["acting"], "weights": {"predicted": 0.0}}}
+    train = {"explore": blind, "learner": {"batch": 32}, "readouts": {"horizon": 10}}
+    dataset = explored(agent(train=train, guardrails=[]), silent())
+    assert bool((dataset.commands[10:] == 0).all()), "who wants nothing rests"
+
+
 @pytest.mark.parametrize("drive", [True, False])
 def test_the_critic_of_who_acts_anticipates_drives_alone(drive: bool) -> None:
     torch.manual_seed(0)
@@ -91,6 +99,10 @@ def test_rounds_are_of_whole_batches() -> None:
     [
         ({"terms": [], "configurator": {"use": "fixed", "mode": 1, "horizon": 10}}, "only watches"),
         ({"train": {"explore": {**EXPLORE, "episodes": 12}}}, "at least 10 for each of 3 rounds"),
+        (
+            {"train": {"explore": {**EXPLORE, "acting": {"weights": {"predict": 0.0}}}}},
+            "acting.weights: unknown term 'predict'; did you mean",
+        ),
         ({"terms": [{"use": "preference", "quantities": ["place"]}]}, "came preference"),
     ],
 )

@@ -26,7 +26,7 @@ from worlds.adapters.dmc import Dmc
 
 NEEDED = pytest.mark.skipif(
     importlib.util.find_spec("dm_control") is None,
-    reason="needs dm-control; pip install 'housecat[dmc]'",
+    reason="needs dm-control; pip install -e '.[dmc]'",
 )
 CONFIGS = sorted((Path(__file__).parents[3] / "configs" / "dmc").glob("*.yaml"))
 
@@ -90,7 +90,7 @@ def test_an_unknown_task_is_refused() -> None:
 
 def test_without_dm_control_it_says_what_to_type(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "dm_control", None)
-    with pytest.raises(MissingExtra, match=r"pip install 'housecat\[dmc\]'"):
+    with pytest.raises(MissingExtra, match=r"pip install -e '\.\[dmc\]'"):
         Dmc(Dmc.Config(task="walker-walk"), 1)
 
 
@@ -132,5 +132,5 @@ def test_without_dm_control_configs_of_tasks_say_what_to_type(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setitem(sys.modules, "dm_control", None)
-    with pytest.raises(MissingExtra, match=r"pip install 'housecat\[dmc\]'"):
+    with pytest.raises(MissingExtra, match=r"pip install -e '\.\[dmc\]'"):
         blueprint(load(CONFIGS[0])).assemble()

@@ -91,6 +91,20 @@ def test_settings_of_the_world_are_taken() -> None:
     env.close()
 
 
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        ({"mass_scale": "abc"}, "mass_scale: .*came 'abc'; Reach takes .*gain_scale"),
+        ({"mass": 1}, "mass: extra .*came 1; Reach takes .*mass_scale"),
+        ({"goal": "fingers"}, "came 'fingers'; did you mean 'fingertip'"),
+    ],
+)
+def test_settings_that_do_not_fit_are_refused(more: dict[str, Any], says: str) -> None:
+    with pytest.raises(InputError, match=says) as caught:
+        gymnasium.make("housecat/reach-v0", **more)
+    assert "\n" not in str(caught.value)
+
+
 @pytest.mark.parametrize("action", [[np.nan, 0.0], [0.0], [0.0, np.inf]])
 def test_an_action_that_is_none_is_refused(action: Any) -> None:
     env = gymnasium.make("housecat/reach-v0", disable_env_checker=True)

@@ -195,6 +195,22 @@ def test_a_reward_that_is_not_a_number_raises(make: Make) -> None:
         pushed(world, 1, 0.0)
 
 
+@pytest.mark.parametrize(
+    ("fault", "says"),
+    [
+        ("raise", r"failed in row 0 at tick 0 \(RuntimeError: the link is lost\); .* invalid"),
+        ("size", r"showed 3 numbers in row 0 at tick 0, 2 were declared; .*invalid; mend"),
+        ("paid", r"failed in row 0 at tick 0 \(TypeError: .*\); this episode is invalid"),
+    ],
+)
+def test_a_fault_of_the_environment_is_told_as_one(make: Make, fault: str, says: str) -> None:
+    world = make(kwargs={"fault": fault})
+    world.reset([0, 1])
+    with pytest.raises(PhysicsError, match=says) as caught:
+        pushed(world, 1, 0.0)
+    assert "\n" not in str(caught.value)
+
+
 def test_physics_that_resets_itself_in_silence_raises(make: Make) -> None:
     world = make(id="InvertedPendulum-v5")
     world.reset([0, 1])
@@ -212,6 +228,9 @@ def test_physics_that_resets_itself_in_silence_raises(make: Make) -> None:
         ({"id": "no.such.module:Slope-v0"}, r"No module named 'no'"),
         ({"kwargs": {"colour": 1}}, r"unexpected keyword argument 'colour'"),
         ({"id": "tests.environments:Choice-v0"}, r"expected actions in a Box with finite limits"),
+        ({"id": "tests.environments:Still-v0"}, r"the lower below the upper, came Box\(1\.0"),
+        ({"id": "tests.environments:Bodiless-v0"}, r"expected actions in a Box .*came Box"),
+        ({"id": "tests.environments:Unmade-v0"}, r"came 'tests.*Unmade-v0': no licence; correct"),
     ],
 )
 def test_what_is_no_world_for_us_is_refused(make: Make, more: dict[str, Any], says: str) -> None:

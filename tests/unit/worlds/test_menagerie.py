@@ -54,9 +54,7 @@ def test_without_the_package_it_says_what_to_type(
     checkout: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "mujoco_menagerie", None)
-    with pytest.raises(
-        MissingExtra, match=r"pip install 'housecat\[menagerie\]', or set world.root"
-    ):
+    with pytest.raises(MissingExtra, match=r"pip install -e '\.\[menagerie\]', or set world.root"):
         file("two_link")
 
 
@@ -64,7 +62,7 @@ def test_the_package_is_asked(checkout: Path, monkeypatch: pytest.MonkeyPatch) -
     try:
         import mujoco_menagerie
     except ImportError:
-        raise MissingExtra("needs mujoco-menagerie; pip install 'housecat[menagerie]'") from None
+        raise MissingExtra("needs mujoco-menagerie; pip install -e '.[menagerie]'") from None
     with pytest.raises(
         InputError, match="'universal_robot_ur5e'; did you mean 'universal_robots_ur5e'"
     ):

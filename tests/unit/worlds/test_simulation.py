@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import mujoco
 import numpy as np
 import pytest
+import torch
 
 from agent.core.errors import InputError, PhysicsError
 from worlds.simulation import FULL, Simulation
@@ -39,6 +40,17 @@ def test_it_is_bit_equal_to_a_loop_of_single_steps(simulation: Simulation) -> No
         after = np.empty(before.shape[1])
         mujoco.mj_getState(model, data, after, FULL)
         np.testing.assert_array_equal(simulation.state[row], after)
+
+
+def test_a_reset_at_the_first_step_of_an_episode_does_not_pass_for_a_tick() -> None:
+    stiff = ARM.format(more="").replace("axis=", 'stiffness="1e15" axis=')
+    made = Simulation(mujoco.MjModel.from_xml_string(stiff), 2, substeps=1)
+    made.place(np.array([[0.0], [0.5]]))
+    seen = made.observed(torch.zeros(2, 1), torch.ones(2, 1, dtype=torch.bool), first=True)
+    assert seen.time_s.tolist() == [0.0, 0.0], "agents do not see MuJoCo's clock"
+    with pytest.raises(PhysicsError, match=r"unstable in rows \[1\]"):
+        made.step(np.zeros((2, 1)))
+    made.close()
 
 
 def test_what_a_tick_left_is_not_overwritten_by_the_next(simulation: Simulation) -> None:
