@@ -85,6 +85,9 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument(
         "--kept", action="store_true", help="scoreboard: live no more; tell what is kept"
     )
+    top.add_argument(
+        "--runs", type=Path, metavar="FOLDER", help="scoreboard: where each run is kept"
+    )
     top.add_argument("--lives", type=int, metavar="N", help="bench continual: per checkpoint")
     top.add_argument("--mode", type=int, choices=(1, 2), help="1 reactive, 2 deliberate")
     top.add_argument("--checkpoint", type=Path, action="append", metavar="FILE")

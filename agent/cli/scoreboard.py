@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from agent.cli.common import Figure, figure, say, write_figures
+from agent.cli.common import Figure, figure, machine, say, versions, write_figures
 from agent.config import schema
 from agent.core.errors import InputError
 from agent.evaluate.sac import library_of
@@ -23,7 +23,7 @@ from agent.evaluate.workers import spread
 from agent.record.files import write_whole
 from agent.report import scoreboard
 
-SEEDS, EPISODES, BUDGET = 3, 20, "15"
+SEEDS, EPISODES, BUDGET, RUNS = 3, 20, "15", Path("runs/scoreboard")
 
 PARTS = {"broken": "share of ticks", "episodes": "1", "steps": "1", "trained_s": "s"}
 """What else is told of a run, beside its value, and its unit; means over runs."""
@@ -57,7 +57,9 @@ def main(options: argparse.Namespace) -> int:
         own = cells(config, seeds, count, minutes) if config else []
         worlds[config.name if config else name] = {} if any(c.weights for c in own) else {OURS: []}
         work += own
-    for cell, found in spread(work, partial(measure, live=not options.kept)):
+    about = {"machine": machine(), "versions": versions()}
+    lives = partial(measure, folder=options.runs or RUNS, live=not options.kept, about=about)
+    for cell, found in spread(work, lives):
         for who, run in found.items():
             worlds[cell.config.name].setdefault(who, []).append(run)
             say(f"  {cell.config.name}, seed {cell.seed}: {who} {run['value']:.4g}")

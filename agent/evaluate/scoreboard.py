@@ -29,7 +29,7 @@ from agent.record.files import keep, recalled
 from worlds.environments import REGISTERED
 
 OURS, REACTIVE, RANDOM, ORACLE, SAC = "ours", "mode1", "random", "oracle", "sac"
-CONFIGS, KEPT = Path("configs"), Path("runs/scoreboard")
+CONFIGS = Path("configs")
 ELSEWHERE = {
     "rooms": "lab/rooms-hierarchical.yaml",
     "rooms_pixels": "lab/rooms-pixels-hierarchical.yaml",
@@ -111,20 +111,23 @@ def weights_of(config: AgentConfig, seed: int) -> Path | None:
     return path if path.is_file() and (seed == 0 or name != config.checkpoint) else None
 
 
-def measure(cell: Cell, live: bool = True) -> dict[str, Run]:
-    """Return the runs of a cell by contestant: `sac15` after 15 minutes. Kept, so found again.
+def measure(
+    cell: Cell, folder: Path, live: bool = True, about: Mapping[str, Any] | None = None
+) -> dict[str, Run]:
+    """Return the runs of a cell by contestant: `sac15` after 15 minutes.
 
+    They are kept in `folder`, with what else is told `about` their making, and found again there.
     Marks of a learner add up: one that is missing takes a training, the others stay.
     Not to `live` is to return only what is kept: nothing where nothing is.
     """
     torch.set_num_threads(1)
-    about = {} if cell.weights is None else checkpoint.load(cell.weights)[1]
-    path, key = KEPT / f"{cell.config.name}-{cell.who}-seed{cell.seed}.json", _key(cell, about)
+    known = {} if cell.weights is None else checkpoint.load(cell.weights)[1]
+    path, key = folder / f"{cell.config.name}-{cell.who}-seed{cell.seed}.json", _key(cell, known)
     asked = {_mark(minutes) for minutes in cell.minutes}
     runs: dict[str, Run] = recalled(path, key) or {}
     if live and not (runs and asked <= set(runs)):
-        runs |= _measured(cell, about.get("figures", {}))
-        keep(path, key, runs)
+        runs |= _measured(cell, known.get("figures", {}))
+        keep(path, key, runs, about)
     return {who: run for who, run in runs.items() if who in asked or not asked}
 
 

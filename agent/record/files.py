@@ -7,7 +7,7 @@ import errno
 import json
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +65,10 @@ def kept(path: Path, key: str, make: Callable[[], Any]) -> Any:
     return figures
 
 
-def keep(path: Path, key: str, figures: Any) -> None:
-    """Keep `figures` in `path` for `recalled`. It must be what JSON can hold."""
-    write_whole(path, json.dumps({"key": key, "figures": figures}, indent=1) + "\n")
+def keep(path: Path, key: str, figures: Any, about: Mapping[str, Any] | None = None) -> None:
+    """Keep `figures` in `path` for `recalled`, with what else a reader should know `about` them.
+
+    All of it must be what JSON can hold.
+    """
+    text = json.dumps({**(about or {}), "key": key, "figures": figures}, indent=1)
+    write_whole(path, text + "\n")

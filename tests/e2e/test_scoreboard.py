@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -61,6 +63,15 @@ def test_everyone_is_told_who_is_not_trained_too_and_lives_once(
     assert "reach-ours-seed0.json" in kept
     monkeypatch.setattr(scoreboard, "_measured", lambda *_: pytest.fail("lived again"))
     assert told(*words) == found
+
+
+def test_runs_are_kept_where_asked_and_say_on_what_machine(home: Path) -> None:
+    words = (REACH, *TINY, "--budget", 0, "--seeds", 1, "--runs", "docs/kept")
+    found = told(*words)
+    assert not (home / "runs" / "scoreboard").exists()
+    kept = json.loads((home / "docs" / "kept" / "reach-ours-seed0.json").read_text())
+    assert kept["machine"]["cores"] == os.cpu_count() and "mujoco" in kept["versions"]
+    assert told(*words, "--kept") == found
 
 
 def test_sac_is_measured_at_every_mark(home: Path) -> None:
