@@ -1,7 +1,7 @@
 """What tests share: the config, a mind trained for seconds, and a working folder of their own.
 
 Tests do not depend on good weights: `tiny` is a whole course of training with a hundredth of the
-steps. Only `e2e/test_checkpoints.py` looks at the weights that are shipped.
+steps. Only `e2e/test_commands.py` looks at the weights that are shipped.
 """
 
 from __future__ import annotations
