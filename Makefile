@@ -31,7 +31,7 @@ $(READY): requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
 	touch $(READY)
 
-train-all: $(READY)  ## train the shipped checkpoints again (thirty-seven trainings, up to half an hour each)
+train-all: $(READY)  ## train the shipped checkpoints again (thirty-eight trainings, up to half an hour each)
 	for seed in 0 1 2; do $(BIN)/python run_agent.py train configs/reach.yaml --seed $$seed \
 	  --json docs/results/train-reach-seed$$seed.json || exit 1; done
 	$(BIN)/python run_agent.py train configs/reach-filter.yaml --json docs/results/train-reach-filter-seed0.json
@@ -45,6 +45,7 @@ train-all: $(READY)  ## train the shipped checkpoints again (thirty-seven traini
 	  --json docs/results/train-rooms-hierarchical-seed$$seed.json || exit 1; done
 	for seed in 0 1 2; do $(BIN)/python run_agent.py train configs/lab/rooms-three.yaml --seed $$seed --fresh --half \
 	  --json docs/results/train-rooms-three-seed$$seed.json || exit 1; done
+	$(BIN)/python run_agent.py train configs/swingup-pixels.yaml --seed 0 --fresh --half --json docs/results/train-swingup-pixels-seed0.json
 	for seed in 0 1 2; do $(BIN)/python run_agent.py train configs/lab/rooms-pixels-hierarchical.yaml --seed $$seed --fresh --half \
 	  --json docs/results/train-rooms-pixels-hierarchical-seed$$seed.json || exit 1; done
 	for name in push cliff; do for seed in 0 1 2; do $(BIN)/python run_agent.py train configs/$$name.yaml --fresh --half --seed $$seed \
@@ -63,6 +64,7 @@ bench: $(READY)  ## measure what docs/results/ holds (hours; every line stands a
 	$(BIN)/python run_agent.py eval configs/reach-filter.yaml --episodes 100 \
 	  world.dropout=0.05 eval.oracle_episodes=0 --json docs/results/eval-dropout-filter.json
 	$(BIN)/python run_agent.py eval configs/reach-pixels.yaml --episodes 200 --json docs/results/eval-reach-pixels.json
+	$(BIN)/python run_agent.py eval configs/swingup-pixels.yaml --episodes 40 --json docs/results/eval-swingup-pixels.json
 	$(BIN)/python run_agent.py eval configs/lab/rooms-pixels-hierarchical.yaml --episodes 40 --json docs/results/eval-rooms-pixels.json
 	$(BIN)/python run_agent.py bench pixels configs/reach-pixels.yaml --checkpoint checkpoints/reach-pixels-seed0.safetensors train.explore.episodes=64 \
 	  --json docs/results/pixels-probes.json --out docs/results/pixels.svg

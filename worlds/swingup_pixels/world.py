@@ -22,6 +22,11 @@ SHADES = {
 }
 """Greys of the scene: what has to be told apart differs."""
 
+POLE_M, TIP_M = 0.06, 0.13
+"""Radii in m at which pole and tip are drawn: a pixel is 5 cm wide, so the true pole all but
+vanishes between them. Nothing collides with either, and inertia is known by then: physics is the
+same."""
+
 SENSORS = with_camera(swingup.SENSORS)
 
 
@@ -45,6 +50,7 @@ class SwingupPixels:
         """Build `batch` copies. Raises NoGraphics if there is no OpenGL here."""
         self._body = swingup.Swingup(config, batch)
         self.batch, self.model, self.simulation = batch, self._body.model, self._body.simulation
+        self.model.geom("pole").size[0], self.model.site("tip").size[0] = POLE_M, TIP_M
         self._eye = Eye(self.model, SHADES, SENSORS, batch, (0.0, 1))
 
     def reset(self, seeds: Sequence[int]) -> Observation:
