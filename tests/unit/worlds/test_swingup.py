@@ -110,8 +110,9 @@ def test_the_camera_shows_the_same_body_and_the_tip_where_it_is(world: Swingup) 
         for frame, row in zip(frames[:, -1], shown, strict=True):
             x, y = row[SENSORS["tip"]].tolist()
             at = torch.tensor([(0.5 - y / 3.4) * 64, (x / 3.4 + 0.5) * 64])
-            brightest = (frame == frame.max()).nonzero().float().mean(dim=0)
-            assert float((brightest + 0.5 - at).abs().max()) < 1.5
+            brightest = (frame == frame.max()).nonzero().float()
+            assert float((brightest.mean(dim=0) + 0.5 - at).abs().max()) < 1.5
+            assert len(brightest) >= 12, "a tip of a pixel or two is lost on an encoder"
     finally:
         seen.close()
         felt.close()
