@@ -140,6 +140,30 @@ class Bodiless(Slope):
         self.action_space = spaces.Box(0.0, 1.0, (0,), np.float64)
 
 
+class Stepwise(Slope):
+    """A slope that is pushed in whole steps."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.action_space = spaces.Box(-2, 2, (1,), np.int64)
+
+
+class Endless(Slope):
+    """A slope whose push has limits in name only."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.action_space = spaces.Box(-1e10, 1e10, (1,), np.float64)
+
+
+class Stacked(Slope):
+    """A slope seen in four frames, which come first."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.observation_space = spaces.Box(0, 255, (4, 16, 16), np.uint8)
+
+
 class Unmade(Slope):
     """A slope that cannot be built."""
 
@@ -147,7 +171,7 @@ class Unmade(Slope):
         raise RuntimeError("no licence")
 
 
-for _kind in (Still, Bodiless, Unmade):
+for _kind in (Still, Bodiless, Stepwise, Endless, Stacked, Unmade):
     gymnasium.register(f"{_kind.__name__}-v0", entry_point=f"tests.environments:{_kind.__name__}")
 gymnasium.register("Slope-v0", entry_point="tests.environments:Slope", max_episode_steps=20)
 gymnasium.register("Choice-v0", entry_point="tests.environments:Choice")

@@ -17,6 +17,20 @@ from agent.core.messages import Action, Forecast, Percept, Rollout
 from agent.core.protocols import Inbox, Perception, Ports
 
 
+def expect_branches(kind: type) -> None:
+    """Raise InputError unless worlds of this class have a `simulation` and `packed`.
+
+    What a camera would see of every candidate plan takes minutes a tick to draw, and a simulator
+    that is not ours cannot be branched.
+    """
+    if not hasattr(kind, "packed"):
+        raise InputError(
+            f"oracle: expected a world whose sensors can be told from our physics, came"
+            f" {kind.__name__}, with a camera or a simulator of its own; set"
+            f" eval.oracle_episodes=0 and run.reference=false"
+        )
+
+
 class Oracle:
     """Imagines by simulating: true dynamics from the hidden state, encoded by agent perception.
 
@@ -29,17 +43,8 @@ class Oracle:
     members = 1
 
     def __init__(self, world: Any, perception: Perception) -> None:
-        """Simulate from the states of `world`, a world with a `simulation` and `packed`.
-
-        Raises InputError if it has no `packed`: what a camera would see of every candidate plan
-        takes minutes a tick to draw, and a simulator that is not ours cannot be branched.
-        """
-        if not hasattr(world, "packed"):
-            raise InputError(
-                f"oracle: expected a world whose sensors can be told from our physics, came"
-                f" {type(world).__name__}, with a camera or a simulator of its own; set"
-                f" eval.oracle_episodes=0 and run.reference=false"
-            )
+        """Simulate from the states of `world`. Raises InputError as `expect_branches` does."""
+        expect_branches(type(world))
         self._world, self._perception = world, perception
 
     def ports(self) -> Ports:

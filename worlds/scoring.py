@@ -17,8 +17,9 @@ class Score:
 
     `reached`: what was asked was done. `reach_tick`: the tick in which that began (-1: never).
     `contacts` and `speeding` count ticks in which, at any physics step, something was touched or
-    was too fast; `counted` is False where nobody counts. `closest_m` is the least distance to what
-    must not be touched, `distance_m` the last one to the goal, where there is one. `more` are
+    was too fast; `counted` is False where nobody counts, `judged` where nobody says whether what
+    was asked is done (`reached` is then False, and no news). `closest_m` is the least distance to
+    what must not be touched, `distance_m` the last one to the goal, where there is one. `more` are
     figures of the world's own, by name.
     """
 
@@ -29,6 +30,7 @@ class Score:
     closest_m: Array
     distance_m: Array | None = None
     counted: bool = True
+    judged: bool = True
     more: Mapping[str, Array] = field(default_factory=dict)
 
 

@@ -55,10 +55,11 @@ class Simulation:
         self.state: Array = np.zeros((batch, mujoco.mj_stateSize(model, FULL)))
         self.trace: Array = np.zeros((batch, substeps, model.nsensordata))
 
-    def place(self, qpos: Array, qvel: Array | None = None) -> None:
+    def place(self, qpos: Array, qvel: Array | None = None, act: Array | None = None) -> None:
         """Put the copies at joint positions `qpos` [B, nq], at the beginning of an episode.
 
-        `qvel` [B, nv] are their velocities; without, they are at rest.
+        `qvel` [B, nv] are their velocities; without, they are at rest. `act` [B, na] are the
+        activations of their actuators; without, 0.
         """
         data = self._data[0]
         for row, pose in enumerate(qpos):
@@ -66,6 +67,8 @@ class Simulation:
             data.time, data.qpos[:] = BEGIN_S, pose
             if qvel is not None:
                 data.qvel[:] = qvel[row]
+            if act is not None:
+                data.act[:] = act[row]
             mujoco.mj_forward(self.model, data)
             mujoco.mj_getState(self.model, data, self.state[row], FULL)
             self.trace[row] = data.sensordata

@@ -8,6 +8,7 @@ from pathlib import Path
 from agent.cli.common import checkpoints, configure, figure, mind_of, say, write_figures
 from agent.cli.preflight import preflight
 from agent.config.build import Blueprint, Mind
+from agent.evaluate.episodes import referable
 from agent.report.wiring import draw
 from agent.train.climbing import expect_climbable
 from agent.train.course import course_of
@@ -15,10 +16,10 @@ from agent.train.understanding import expect_explorable
 
 
 def main(options: argparse.Namespace) -> int:
-    """Validate config, training included, names, settings, weights and wiring; the exit code.
+    """Validate config, training and references included, names, settings, weights and wiring.
 
     A checkpoint that does not exist yet is said, not an error: the wiring is then checked with
-    untrained parts.
+    untrained parts. Returns the exit code.
     """
     found = configure(options)
     path = checkpoints(options, found)[0]
@@ -28,6 +29,8 @@ def main(options: argparse.Namespace) -> int:
         say(f"no checkpoint at {path} yet; checking untrained parts")
         mind, about = found.assemble(), {}
     _expect_trainable(found, mind)
+    if found.wants and (found.config.eval.oracle_episodes or found.config.run.reference):
+        referable(found)
     world = found.world(1)
     try:
         agent = mind.agent(world)

@@ -50,25 +50,23 @@ def main(options: argparse.Namespace) -> int:
     seeds = list(range(first, first + count))
     outcomes = _agents(found, paths, seeds)
     trained = [int(about["seed"]) for _, _, about in loaded]
+    judged = any(o.judged for o in outcomes)
     for path, outcome in zip(paths, outcomes, strict=True):
-        value, low, high = proportion(int(outcome.reached.sum()), len(outcome.reached))
-        say(f"  {path.name}: success {value:.1%} [{low:.1%}, {high:.1%}], n = {count}")
+        outcome.judged = judged
+        say(f"  {path.name}: success {_text(_success(outcome))}")
     figures = _agent_figures(outcomes) | _energy_figures(found, loaded[0][1], outcomes)
-    figures |= {
-        f"success.seed{s}": _share(o.reached) for s, o in zip(trained, outcomes, strict=True)
-    }
+    figures |= {f"success.seed{s}": _success(o) for s, o in zip(trained, outcomes, strict=True)}
     if len(outcomes) > 1:
         figures |= {
             f"{kind}.seed{s}": figure(*mean(values), n=count)
             for s, o in zip(trained, outcomes, strict=True)
             for kind, values in o.more.items()
         }
-    figures |= _references(found, paths[0], seeds)
-    random, best = figures["random_success"]["value"], figures["oracle_success"]["value"]
-    own = figures["success"]["value"]
-    assert isinstance(random, float)
-    assert isinstance(own, float)
-    if isinstance(best, float) and best > random:
+    figures |= _references(found, paths[0], seeds, judged)
+    named = ("success", "random_success", "oracle_success")
+    shares = [v for v in (figures[n]["value"] for n in named) if isinstance(v, float)]
+    if len(shares) == len(named) and shares[2] > shares[1]:
+        own, random, best = shares
         figures["score"] = figure(100 * (own - random) / (best - random), n=count)
     figures |= _latency_figures(found, loaded[0][1], seeds)
     for name, f in figures.items():
@@ -94,7 +92,7 @@ def _agent_figures(outcomes: list[Outcome]) -> dict[str, Figure]:
         whole = whole + other
     quick = whole.reach_tick[whole.reached]
     return {
-        "success": _share(whole.reached),
+        "success": _success(whole),
         "true_violations": _violations(whole),
         "true_contacts": _violations(whole, "contacts"),
         "true_speeding": _violations(whole, "speeding"),
@@ -116,22 +114,25 @@ def _energy_figures(found: Blueprint, tensors: Any, outcomes: list[Outcome]) -> 
     return {f"energy.{n}": figure(float(v), n=ticks) for n, v in zip(names, means, strict=True)}
 
 
-def _references(found: Blueprint, weights: Path, seeds: list[int]) -> dict[str, Figure]:
+def _references(
+    found: Blueprint, weights: Path, seeds: list[int], judged: bool
+) -> dict[str, Figure]:
     ticks, count = found.config.eval.ticks, found.config.eval.oracle_episodes
     world = found.world(len(seeds))
     try:
         chance = random_policy(world, seeds, ticks)
     finally:
         world.close()
+    chance.judged |= judged
     figures = {
-        "random_success": _share(chance.reached),
+        "random_success": _success(chance),
         "random_violations": _violations(chance),
         "oracle_success": figure(None, n=0),
     }
     if count:
         parts = [o for _, o in carry_out(jobs(found.config, weights, seeds[:count], True))]
         best = functools.reduce(operator.add, parts)
-        figures["oracle_success"] = _share(best.reached)
+        figures["oracle_success"] = _success(best)
         figures["oracle_violations"] = _violations(best)
     return figures
 
@@ -154,9 +155,12 @@ def _latency_figures(found: Blueprint, tensors: Any, seeds: list[int]) -> dict[s
     }
 
 
-def _share(hits: Any) -> Figure:
-    value, low, high = proportion(int(hits.sum()), len(hits))
-    return figure(value, low, high, len(hits), "share")
+def _success(outcome: Outcome) -> Figure:
+    """Return the share of episodes in which what was asked was done, if the world says that."""
+    if not outcome.judged:
+        return figure(None, n=0, unit="share")
+    n = len(outcome.reached)
+    return figure(*proportion(int(outcome.reached.sum()), n), n, "share")
 
 
 def _count(events: int, ticks: int) -> Figure:

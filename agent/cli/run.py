@@ -217,7 +217,8 @@ def _baselines(found: Blueprint, tensors: Any, seeds: list[int]) -> dict[str, An
 
 
 def _summary(outcome: Outcome) -> dict[str, Any]:
-    value, low, high = proportion(int(outcome.reached.sum()), len(outcome.reached))
+    done = outcome.reached if outcome.judged else outcome.more["survived"]
+    value, low, high = proportion(int(done.sum()), len(done))
     return {
         "value": value,
         "low": low,
@@ -241,6 +242,7 @@ def _card(
     return {
         "success": {k: summary[k] for k in ("value", "low", "high", "n")} if wants else None,
         "asked": mind.site.goal.size > 0,
+        "judged": outcome.judged,
         "energy": dict(zip(mind.site.terms, outcome.terms.tolist(), strict=True)),
         "verdicts": {"allowed": allowed, "repaired": repaired, "vetoed": vetoed},
         "refused_shortcuts": outcome.refused,

@@ -25,7 +25,7 @@ from agent.report import scoreboard
 
 SEEDS, EPISODES, BUDGET, RUNS = 3, 20, "15", Path("runs/scoreboard")
 
-PARTS = {"broken": "share of ticks", "episodes": "1", "steps": "1", "trained_s": "s"}
+PARTS = {"broken": "per tick", "episodes": "1", "steps": "1", "trained_s": "s"}
 """What else is told of a run, beside its value, and its unit; means over runs."""
 
 Runs = dict[str, list[Run]]

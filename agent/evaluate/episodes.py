@@ -16,7 +16,7 @@ from agent.core.errors import InputError
 from agent.core.loop import Tick, live
 from agent.core.messages import Plan, Ruling, Task, Verdict
 from agent.evaluate.goals import asked
-from worlds.oracle import Oracle
+from worlds.oracle import Oracle, expect_branches
 
 Watcher = Callable[[Tick], None]
 Goal = Sequence[float] | None
@@ -29,7 +29,8 @@ class Outcome:
     """What happened in episodes, one entry each, and how the gate ruled over all ticks.
 
     `more` are figures of a world's own, by name; `counted` is False where the world never said
-    what breaks a limit, so that no violations are no news.
+    what breaks a limit, so that no violations are no news, and `judged` where it never said whether
+    what was asked is done.
     """
 
     reached: NDArray[np.bool_]
@@ -44,9 +45,10 @@ class Outcome:
     faults: list[str] = field(default_factory=list)
     more: dict[str, NDArray[np.float64]] = field(default_factory=dict)
     counted: bool = True
+    judged: bool = True
 
     def __add__(self, other: Outcome) -> Outcome:
-        """Return both outcomes' episodes together."""
+        """Return both outcomes' episodes together; what only one was told, of the other is 0."""
         fields = ("reached", "contacts", "speeding", "closest_m", "reach_tick")
         mine, yours = self.ticks, other.ticks
         terms = (self.terms * mine + other.terms * yours) / max(mine + yours, 1)
@@ -57,8 +59,12 @@ class Outcome:
             refused=self.refused + other.refused,
             terms=terms,
             faults=self.faults + other.faults,
-            more={k: np.concatenate([v, other.more[k]]) for k, v in self.more.items()},
-            counted=self.counted and other.counted,
+            more={
+                k: np.concatenate([o.more.get(k, np.zeros(len(o.reached))) for o in (self, other)])
+                for k in {**self.more, **other.more}
+            },
+            counted=self.counted or other.counted,
+            judged=self.judged or other.judged,
         )
 
 
@@ -137,6 +143,8 @@ def referable(blueprint: Blueprint) -> None:
     blueprint.in_one_process(
         "the true-simulator planner", "run.reference=false or eval.oracle_episodes=0"
     )
+    kind = blueprint.singles["world"].kind
+    expect_branches(kind if isinstance(kind, type) else type(kind))
     actor = blueprint.singles["actor"]
     if getattr(actor.kind, "descends", False):
         raise InputError(
@@ -204,6 +212,7 @@ def outcome_of(score: Any, ticks: int, **agents: Any) -> Outcome:
         ticks=ticks,
         more=dict(getattr(score, "more", {})),
         counted=getattr(score, "counted", True),
+        judged=getattr(score, "judged", True),
         **agents,
     )
 

@@ -40,7 +40,8 @@ class Policy:
     """A trained agent that says what to do, observation by observation; its gate lets it out.
 
     A policy has no memory of its own: the episode so far is in the `state` that `predict` returns
-    and wants back. Without a state, or where `episode_start` says so, an episode begins.
+    and wants back, which it carries on in place. Without a state, or where `episode_start` says so,
+    an episode begins.
     """
 
     def __init__(self, found: Blueprint, tensors: Any, goal: Sequence[float] | None = None) -> None:
@@ -145,7 +146,7 @@ class Policy:
         if isinstance(observation, dict):
             parts = {k: v for k, v in _leaves(observation).items() if k != "achieved_goal"}
             goals = parts.pop(GOAL, None)
-            observation = self._packed(parts)
+            observation = self._packed(parts, goals)
         values = torch.as_tensor(_numbers(observation, "observation"))
         size, single = self._shown.size, values.ndim == 1
         values = values[None] if single else values
@@ -164,8 +165,11 @@ class Policy:
             whole[:, self._kind.sensors[channel.name]] = values[:, where]
         return whole
 
-    def _packed(self, parts: dict[str, Any]) -> NDArray[Any]:
-        """Return a Dict's parts side by side in the order of the sensors, images flat."""
+    def _packed(self, parts: dict[str, Any], goals: Any) -> NDArray[Any]:
+        """Return a Dict's parts side by side in the order of the sensors, images flat.
+
+        [O] of one observation, [n O] of n: which it is, all parts and goals say together.
+        """
         sensors = self._shown
         plain = "observation" in parts and "observation" not in sensors.names
         layout = [("observation", sensors.scalars.size)] if plain else []
@@ -176,12 +180,10 @@ class Policy:
                 f" {', '.join(map(str, parts)) or 'nothing'}; wrap the environment"
             )
         shapes = {c.name: c.shape for c in sensors.channels}
-        arrays = [_image(_numbers(parts[n], n), shapes.get(n, ())) for n, _ in layout]
-        sizes = [size for _, size in layout]
-        rows = [() if a.size == s else (len(a),) for a, s in zip(arrays, sizes, strict=True)]
-        return np.concatenate(
-            [a.reshape(*r, -1) for a, r in zip(arrays, rows, strict=True)], axis=-1
-        )
+        told = [(_numbers(parts[n], n), size, shapes.get(n, ())) for n, size in layout]
+        many = _many(told, 1 if goals is None else _numbers(goals, GOAL).ndim)
+        flat = [_flat(n, *part, many) for (n, _), part in zip(layout, told, strict=True)]
+        return np.concatenate(flat, axis=-1)
 
     def _goals(self, told: Any, rows: int) -> Tensor:
         if told is None:
@@ -214,10 +216,38 @@ def _leaves(parts: dict[str, Any], within: str = "") -> dict[str, Any]:
     return found
 
 
-def _image(seen: NDArray[np.float32], shape: tuple[int, ...]) -> NDArray[np.float32]:
-    """Return an image [... C height width], where it came with its colours last."""
-    last = bool(shape) and seen.ndim >= 3 and seen.shape[-3:] != shape
-    return np.moveaxis(seen, -1, -3) if last else seen
+def _many(parts: Sequence[tuple[NDArray[np.float32], int, tuple[int, ...]]], goal: int) -> bool:
+    """Say whether parts, each with the size and shape of one, are rows of observations.
+
+    Then all have the same first axis; where that is 1, some part has more axes than one has, or the
+    `goal` has, of which the number of axes is told.
+    """
+    if any(seen.ndim == 0 for seen, _, _ in parts):
+        return False
+    rows = {len(seen) for seen, _, _ in parts}
+    if len(rows) != 1 or any(seen.size != len(seen) * size for seen, size, _ in parts):
+        return False
+    deep = goal > 1 or any(seen.ndim > max(len(shape), 1) for seen, _, shape in parts)
+    return rows != {1} or deep
+
+
+def _flat(
+    name: str, seen: NDArray[np.float32], size: int, shape: tuple[int, ...], many: bool
+) -> NDArray[np.float32]:
+    """Return a part as [size], or [n size] of `many`; images with their colours first.
+
+    An image may come with its colours last, and a grey one without that axis. Raises InputError for
+    another shape or size.
+    """
+    one, last = seen.shape[1:] if many else seen.shape, (*shape[1:], *shape[:1])
+    grey = shape[1:] if shape[:1] == (1,) else shape
+    if seen.size != size * (len(seen) if many else 1) or (shape and one not in (shape, last, grey)):
+        raise InputError(
+            f"policy: expected {name} of shape {list(shape or (size,))}, or a row of such for each"
+            f" observation, came {list(seen.shape)}; wrap the environment"
+        )
+    seen = np.moveaxis(seen, -1, -3) if shape and one not in (shape, grey) else seen
+    return seen.reshape(len(seen), size) if many else seen.reshape(size)
 
 
 __all__ = ["Life", "Policy"]

@@ -36,11 +36,15 @@ ELSEWHERE = {
 }
 """Worlds whose agent with weights is another than the plain one."""
 
+HOUSE = ("agent", "modules", "worlds")
+"""Packages of ours: what a part of theirs does is no part of what tells kept runs apart."""
+
 Run = dict[str, float | None]
 """A contestant over some `episodes`: `value`, the mean return where the world has `paid` (1 or 0),
-else the share of goals reached; `broken`, the share of ticks that broke a limit, None if the world
-counts none; `trained_s` and `steps` of training, where they are known: seconds of wall-clock, or of
-the processor where weights know them, since trainings of ours have shared machines."""
+else the share of goals reached; `broken`, contacts and speeding a tick, which can be both, None if
+the world counts none; `trained_s` and `steps` of training, where they are known: seconds of
+wall-clock, or of the processor where weights know them, since trainings of ours have shared
+machines."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,18 +151,30 @@ def _key(cell: Cell, about: Mapping[str, Any]) -> str:
 
 
 def _code(config: AgentConfig) -> str:
-    """Return a digest of the files of the config's world: another start is another world.
+    """Return a digest of the files that runs of a config hang on: another start is another world.
 
-    A world of others' making offers `stamp()`, bytes that tell what it is made of.
+    They are those of its world's folder, of what scores it, and of every part that is not ours. A
+    world of others' making offers `stamp()`, bytes that tell what it is made of.
     """
-    kind = blueprint(config).singles["world"].kind
-    folder = Path(inspect.getfile(kind if inspect.isclass(kind) else type(kind))).parent
+    found = blueprint(config)
+    kind, trials = found.singles["world"].kind, trials_of(found.singles["world"].kind)
+    folder = _file(kind).parent
+    parts = [*found.singles.values(), *found.terms, *found.guardrails]
+    others = {_file(c.kind) for c in parts if c.kind.__module__.split(".")[0] not in HOUSE}
+    scorer = _file(trials if inspect.ismodule(trials) else type(trials))
+    here = [*folder.glob("*.py"), *folder.glob("*.xml")]
     digest = hashlib.sha256()
-    for path in sorted([*folder.glob("*.py"), *folder.glob("*.xml")]):
+    for path in [*sorted(here), *sorted({*others, scorer} - {*here})]:
         digest.update(path.read_bytes())
     if hasattr(kind, "stamp"):
         digest.update(kind.stamp())
     return digest.hexdigest()
+
+
+def _file(thing: Any) -> Path:
+    """Return the file of a module or a class, or of the class of anything else."""
+    told = inspect.ismodule(thing) or inspect.isclass(thing)
+    return Path(inspect.getfile(thing if told else type(thing)))
 
 
 def _mark(minutes: float) -> str:

@@ -34,8 +34,13 @@ def badge(card: Card) -> tuple[str, str]:
 
 
 def _success(card: Card) -> tuple[str, str]:
-    """Return what success is: a goal that is reached, or, where none is asked, an episode."""
-    return ("goal", "reached") if card.get("asked", True) else ("episode", "succeeded")
+    """Return what success is: a goal that is reached, or, where none is asked, an episode.
+
+    Of one whose world does not say whether it succeeded, that it was not broken off.
+    """
+    if card.get("asked", True):
+        return "goal", "reached"
+    return "episode", "succeeded" if card.get("judged", True) else "survived"
 
 
 def share(figure: Card) -> str:

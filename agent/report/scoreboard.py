@@ -45,7 +45,7 @@ def render(path: Path) -> str:
 
 
 def table(figures: Figures) -> str:
-    """Return the scores, and the share of ticks that broke a limit, as two tables in Markdown.
+    """Return the scores, and how often a limit was broken, as two tables in Markdown.
 
     A score stands by itself; without a true simulator to compare with, what was reached does, in
     brackets. A cell is empty where nothing was measured.
@@ -60,12 +60,16 @@ def table(figures: Figures) -> str:
     whole = ["" if w in REFERENCES else _total(figures, w) for w in who]
     means = ["" if w in REFERENCES else _mean(figures, w) for w in who]
     lines += [_row(["**all**, interquartile mean", *whole]), _row(["**all**, mean", *means])]
-    lines += ["", "Ticks that broke a limit:", ""]
+    lines += [
+        "",
+        "Ticks in contact and ticks too fast, of 100 (one can be both, and counts twice):",
+        "",
+    ]
     lines += [_row(head), "|---" * len(head) + "|"]
     for world in worlds:
         broken = [figures.get(f"{world}.{w}.broken") for w in who]
         if any(broken):
-            shares = ("" if b is None else f"{100 * b['value']:.2g} %" for b in broken)
+            shares = ("" if b is None else f"{100 * b['value']:.3g}" for b in broken)
             lines.append(_row([world, *shares]))
     return "\n".join(lines) + "\n"
 

@@ -1,4 +1,4 @@
-"""How training asks a mind's planner for plans."""
+"""How training asks a mind's planner for plans, and its terms whether they can tell apart."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from torch import Tensor
 
 from agent.config.build import Mind
 from agent.core.messages import Directive, Mode, Plan
+from agent.train.dataset import Dataset
+from agent.train.progress import Ledger
 
 
 def directives(mind: Mind, scales: Mapping[str, float] = {}) -> Callable[[Tensor], Directive]:
@@ -42,3 +44,17 @@ def fresh_plans(mind: Mind) -> Callable[[Tensor, Directive], Plan]:
         return made
 
     return plan
+
+
+def expect_comparable(mind: Mind, dataset: Dataset, ledger: Ledger) -> None:
+    """Let terms that want what a sensor shows look at what it showed, and say what they find.
+
+    Raises InputError for a term that cannot tell what was explored apart.
+    """
+    cuts = {channel.name: cut for channel, cut in mind.site.sensors.scalars.slices()}
+    for term in mind.terms:
+        cut = cuts.get(getattr(term, "quantity", ""))
+        if cut is not None and hasattr(term, "compare"):
+            found = term.compare(dataset.values[:, 1:, cut].sum(dim=-1))
+            if found:
+                ledger.say(f"  warning: {found}")

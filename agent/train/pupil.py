@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from agent.config.build import Blueprint, Mind
 from agent.core.errors import InputError, nearest
 from agent.core.messages import Rollout
-from agent.train.asking import directives
+from agent.train.asking import directives, expect_comparable
 from agent.train.dataset import HELD_OUT, Dataset
 from agent.train.explore import Explorer, explorer_batch
 from agent.train.fitting import fit_readouts
@@ -109,6 +109,7 @@ def pupil(
     aims = flat[:, mind.site.sensors[goal[0]]] if goal else flat[:, :0]
     if not acting:
         return Pupil(mind, aims, {})
+    expect_comparable(mind, dataset, silent())
     for part in (mind.perception, mind.world_model):
         part.requires_grad_(False)
     fit = study.readouts.model_copy(update={"steps": own})

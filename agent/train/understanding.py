@@ -18,6 +18,7 @@ from agent.config.build import Blueprint, Mind, objectives
 from agent.core.errors import InputError
 from agent.core.settings import Settings
 from agent.train import videos
+from agent.train.asking import expect_comparable
 from agent.train.augment import Shuffled
 from agent.train.climbing import Climbing, climb, expect_climbable, join, read_levels
 from agent.train.dataset import Dataset
@@ -40,6 +41,9 @@ from modules.world_model.learn import Learner
 
 REHEARSED = "train.rehearse.objectives"
 """Where a config lists the objectives of rehearsing."""
+
+STILL = 0.3
+"""Share of explored ticks without any change that is worth a word."""
 
 
 class Watch(Settings):
@@ -101,6 +105,8 @@ def understand(blueprint: Blueprint, study: Study, ledger: Ledger) -> Understand
     mind = blueprint.assemble()
     expect_climbable(mind, study.levels, study.learner)
     dataset = experience(blueprint, mind, study, ledger)
+    expect_comparable(mind, dataset, ledger)
+    warn_if_still(dataset, ledger)
     if not study.dataset:
         told = curve(study.explore, dataset, blueprint.singles["world"].kind)
         figures |= {f"explore.{k}": v for k, v in told.items()}
@@ -183,6 +189,18 @@ def experience(blueprint: Blueprint, mind: Mind, study: Study, ledger: Ledger) -
         return explore(study.explore, world, seed, ledger, hold, partial(pupil, blueprint, study))
     finally:
         world.close()
+
+
+def warn_if_still(dataset: Dataset, ledger: Ledger) -> None:
+    """Say so if much of what is there to learn from is that nothing changes."""
+    if dataset.images is not None:
+        return
+    still = float((dataset.values.diff(dim=1) == 0).all(dim=-1).float().mean())
+    if still > STILL:
+        ledger.say(
+            f"  warning: in {still:.0%} of explored ticks nothing changed, as after an episode's"
+            f" end, and so much of what is learned is that; lower train.explore.ticks"
+        )
 
 
 def watch(mind: Mind, config: Watch, ledger: Ledger, seed: int) -> Figures:

@@ -114,7 +114,15 @@ def test_a_guardrail_whose_readout_errs_too_much(
     refused(["run", *words, *RUN], said, capsys)
 
 
-@pytest.mark.parametrize("command", ["run", "eval"])
+@pytest.mark.parametrize("command", ["eval", "check"])
+def test_a_simulator_that_is_not_ours_is_no_oracle(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [command, ROOT / "configs" / "lab" / "pendulum.yaml", "eval.oracle_episodes=1"]
+    refused(words, r"oracle: .*physics, came .*; set eval\.oracle_episodes=0 and run", capsys)
+
+
+@pytest.mark.parametrize("command", ["run", "eval", "check"])
 def test_an_actor_that_descends_has_no_oracle(
     command: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

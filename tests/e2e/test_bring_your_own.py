@@ -171,7 +171,7 @@ def test_the_guide_tells_what_was_measured(name: str) -> None:
             "world.path: 'mjcf:docs/examples/arm.xml' names",
         ),
         (["list", "gym:Reachr-v5"], "Reacher"),
-        (["list", "gym:CartPole-v1"], "expected actions in a Box with finite limits"),
+        (["list", "gym:CartPole-v1"], "expected actions in a Box of real numbers with finite"),
     ],
 )
 def test_names_that_do_not_fit_are_refused_in_one_line(

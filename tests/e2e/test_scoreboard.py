@@ -165,6 +165,21 @@ def test_a_world_is_told_by_its_files(folder: Path, monkeypatch: pytest.MonkeyPa
     assert scoreboard._code(config) == before
 
 
+def test_a_part_of_somebody_elses_is_told_by_its_file(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = folder / "their_terms.py"
+    own.write_text(
+        "from modules.cost.terms.effort import Effort\n\n\nclass Mine(Effort):\n    pass\n"
+    )
+    monkeypatch.syspath_prepend(str(folder))
+    config = schema.load(REACH, ["terms=[{use: 'their_terms:Mine', weight: 0.1}]"])
+    before = scoreboard._code(config)
+    assert before != scoreboard._code(schema.load(REACH, []))
+    own.write_text(own.read_text() + "    # better now\n")
+    assert scoreboard._code(config) != before
+
+
 def test_a_foreign_body_is_told_by_what_it_is_made_of(folder: Path) -> None:
     raw = schema.load(REACH, []).model_dump() | {"name": "own", "goal": None, "guardrails": []}
     raw |= {"terms": [{"use": "effort"}], "gate": {"fallback": [0.0]}}

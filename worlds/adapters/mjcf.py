@@ -96,8 +96,7 @@ class Mjcf:
 
     def show(self, poses: Array) -> Observation:
         """Return what the sensors show at rest in `poses` [B nq]: first ticks."""
-        self.simulation.place(poses)
-        self._hold(poses)
+        self.simulation.place(poses, act=self._targets(poses))
         return self._observe(first=True)
 
     def step(self, action: Action) -> Observation:
@@ -151,16 +150,17 @@ class Mjcf:
             pose[at] = rng.uniform(low, high)
         return pose
 
-    def _hold(self, poses: Array) -> None:
-        """Let servos that are driven in velocity begin with their targets where the joints are."""
-        model, first = self.model, 1 + self.model.nq + self.model.nv
+    def _targets(self, poses: Array) -> Array:
+        """Return activations [B na]: servos driven in velocity begin where the joints are."""
+        model, targets = self.model, np.zeros((len(poses), self.model.na))
         for actuator in np.flatnonzero(model.actuator_dyntype == INTEGRATOR):
             if int(model.actuator_trntype[actuator]) == JOINT:
                 joint, slot = model.actuator_trnid[actuator, 0], model.actuator_actadr[actuator]
                 place = poses[:, model.jnt_qposadr[joint]] * model.actuator_gear[actuator, 0]
                 if model.actuator_actlimited[actuator]:
                     place = place.clip(*model.actuator_actrange[actuator])
-                self.simulation.state[:, first + slot] = place
+                targets[:, slot] = place
+        return targets
 
     def _observe(self, first: bool) -> Observation:
         values = self.packed(self.simulation.trace)

@@ -14,6 +14,10 @@ from agent.core.errors import InputError
 from agent.core.settings import Settings
 from agent.core.spec import Channel, Layout
 
+ENDLESS = 1e9
+"""A limit of a command this far out is none: dm_control writes 1e10 where a model has no limits."""
+COLOURS = 4
+"""An image has no more of them."""
 ENERGY = "task_energy"
 """The sensor that shows minus the reward of the last tick, in episodes of training alone."""
 
@@ -61,6 +65,11 @@ def sensors_of(env: Any, config: Any) -> Layout:
                 f" them, came '{name}' in {space}; wrap the environment"
             )
         if _image(space):
+            if len(space.shape) == 3 and space.shape[-1] > COLOURS:
+                raise InputError(
+                    f"world (gymnasium): {config.label()}: expected an image with its colours last,"
+                    f" {COLOURS} at most, came '{name}' {list(space.shape)}; wrap the environment"
+                )
             shape = np.moveaxis(np.empty(space.shape), -1, 0).shape
             shape = shape if len(space.shape) == 3 else (1, *space.shape)
             images.append(Channel(name, int(np.prod(shape)), "grey", shape=shape))
@@ -88,35 +97,39 @@ def sensors_of(env: Any, config: Any) -> Layout:
 def actuators_of(env: Any, name: str) -> Layout:
     """Return the actuators.
 
-    Raises InputError for actions that are no Box with finite limits, each low below its high.
+    Raises InputError for actions that are no Box of real numbers with finite limits, each low below
+    its high.
     """
     space = env.action_space
     fits = isinstance(space, spaces.Box) and np.prod(space.shape) > 0
+    fits = fits and np.issubdtype(space.dtype, np.floating)
     if not fits or not (
-        np.isfinite([space.low, space.high]).all() and (space.low < space.high).all()
+        (np.abs([space.low, space.high]) < ENDLESS).all() and (space.low < space.high).all()
     ):
         raise InputError(
-            f"world (gymnasium): {name}: expected actions in a Box with finite limits, the lower"
-            f" below the upper, came {space}; wrap the environment"
+            f"world (gymnasium): {name}: expected actions in a Box of real numbers with finite"
+            f" limits, the lower below the upper, came {space}; wrap the environment"
         )
     size = int(np.prod(space.shape))
     return Layout((Channel("action", size, "1", _floats(space.low), _floats(space.high)),))
 
 
 def rate_of(env: Any, config: Any) -> float:
-    """Return ticks a second, of `repeat` steps each.
+    """Return ticks a second: as set, or one for `repeat` steps of the environment's own.
 
     Raises InputError if neither config nor environment says how long a step is.
     """
+    if config.rate_hz:
+        return float(config.rate_hz)
     dt = getattr(env.unwrapped, "dt", None)
     own = 1.0 / dt if isinstance(dt, float | int) and dt > 0 else 0.0
-    rate = config.rate_hz or own or float(env.metadata.get("render_fps") or 0.0)
+    rate = own or float(env.metadata.get("render_fps") or 0.0)
     if rate <= 0:
         raise InputError(
             f"world (gymnasium): {config.label()} does not say how long a tick is;"
             f" set world.rate_hz"
         )
-    return rate / config.repeat
+    return float(rate / config.repeat)
 
 
 def _bound(limit: NDArray[Any]) -> tuple[float, ...] | None:

@@ -27,10 +27,11 @@ def tasks(seeds: Sequence[int]) -> Task:
 class Scorer:
     """Listens to what environments say beside their observations; call `look` after every tick.
 
-    `reached`: `info` said `is_success` (or `success`) at some tick; of an environment that never
-    says it, that the episode was not terminated. `contacts` are ticks with `info["cost"]` above 0,
+    `reached`: `info` said `is_success` (or `success`) at some tick; not `judged` if none of the
+    environments had the key in its `info` so far. `contacts` are ticks with `info["cost"]` above 0,
     or not a number, counted if a cost was ever told. `more`: `return`, the sum of rewards, `cost`,
-    the sum of costs, and `lived_ticks`, ticks before the environment ended the episode.
+    the sum of costs, `survived`, 1 for an episode that the environment did not terminate, and
+    `lived_ticks`, ticks before it ended the episode.
     """
 
     def __init__(self, world: Gymnasium, task: Task) -> None:
@@ -63,15 +64,21 @@ class Scorer:
 
     def score(self) -> Score:
         """Return what happened so far."""
-        alive = ~self._world.aside.terminated
-        reach = self._reach.copy() if self._asked else np.where(alive, 0, -1)
-        more = {"return": self._paid.copy(), "lived_ticks": self._lived.copy()}
+        alive = (~self._world.aside.terminated).astype(float)
+        more = {"return": self._paid.copy(), "survived": alive, "lived_ticks": self._lived.copy()}
         if self._counted:
             more["cost"] = self._cost.copy()
         none = np.zeros(self._world.batch, dtype=np.int64)
         far = np.full(self._world.batch, np.inf)
         return Score(
-            reach >= 0, reach, self._contacts.copy(), none, far, counted=self._counted, more=more
+            reached=self._reach >= 0,
+            reach_tick=self._reach.copy(),
+            contacts=self._contacts.copy(),
+            speeding=none,
+            closest_m=far,
+            counted=self._counted,
+            judged=self._asked,
+            more=more,
         )
 
 

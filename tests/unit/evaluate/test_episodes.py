@@ -44,6 +44,19 @@ def test_outcomes_add_up() -> None:
     assert len(both.faults) == 5
 
 
+def test_what_only_some_were_told_is_kept() -> None:
+    silent = outcome(2, 10, 1.0)
+    silent.counted = silent.judged = False
+    told = outcome(1, 10, 1.0)
+    told.more = {"cost": np.array([3.0])}
+    for both, costs in ((silent + told, [0.0, 0.0, 3.0]), (told + silent, [3.0, 0.0, 0.0])):
+        assert both.counted
+        assert both.judged
+        assert both.more["cost"].tolist() == costs
+    assert not (silent + silent).counted
+    assert not (silent + silent).judged
+
+
 def test_adding_does_not_depend_on_the_grouping() -> None:
     a, b, c = outcome(2, 10, 1.0), outcome(1, 5, 3.0), outcome(4, 20, 2.0)
     left, right = (a + b) + c, a + (b + c)

@@ -17,7 +17,7 @@ from agent.core.errors import InputError
 from agent.core.loop import live
 from agent.core.messages import Action, Ruling, Verdict
 from agent.evaluate.episodes import trials_of
-from agent.evaluate.policy import Policy
+from agent.evaluate.policy import Policy, _flat, _many
 from tests.tiny import REACH, TINY
 
 SEED = 900_123
@@ -105,7 +105,7 @@ def test_sensors_may_be_given_packed_or_by_name(policy: Policy, weights: Path, e
         ({"observation": np.zeros(8)}, "expected goals of 2 numbers"),
         (
             {"observation": np.zeros(7), "desired_goal": np.zeros(2)},
-            "expected observations of 8 numbers",
+            r"expected observation of shape \[8\], .* came \[7\]",
         ),
         ({"eyes": np.zeros(8), "desired_goal": np.zeros(2)}, "in the observation, came eyes"),
         (np.zeros(8), "put `desired_goal` into the observation, or give goal= to load"),
@@ -158,3 +158,39 @@ def test_a_state_of_other_rows_is_refused(policy: Policy, env: Any) -> None:
     _, state = policy.predict(seen)
     with pytest.raises(InputError, match="that predict returned, of 1 episodes"):
         policy.predict(seen, [*state, *state])
+
+
+def test_a_vector_of_one_environment_gets_a_row(policy: Policy, env: Any) -> None:
+    seen, _ = env.reset(seed=1)
+    command, _ = policy.predict(seen)
+    row, _ = policy.predict({k: v[None] for k, v in seen.items()})
+    assert row.shape == (1, 2)
+    np.testing.assert_array_equal(row[0], command)
+    one, _ = policy.predict({**seen, "observation": seen["observation"][None]})
+    assert one.shape == (1, 2), "a goal for all rows"
+
+
+@pytest.mark.parametrize("rows", [(), (1,), (2,), (8,)])
+@pytest.mark.parametrize(
+    ("shape", "given"),
+    [((1, 8, 8), (8, 8)), ((1, 8, 8), (8, 8, 1)), ((3, 4, 8), (4, 8, 3)), ((3, 4, 8), (3, 4, 8))],
+)
+def test_images_are_taken_however_they_lie(
+    rows: tuple[int, ...], shape: tuple[int, ...], given: tuple[int, ...]
+) -> None:
+    size = int(np.prod(shape))
+    wanted = np.arange(size * int(np.prod(rows)), dtype=np.float32).reshape(*rows, *shape)
+    seen = wanted.reshape(*rows, *given)
+    if given == (4, 8, 3):
+        seen = np.moveaxis(wanted, -3, -1)
+    beside = np.zeros((*rows, 5), np.float32)
+    many = _many([(beside, 5, ()), (seen, size, shape)], goal=1)
+    assert many == bool(rows)
+    np.testing.assert_array_equal(
+        _flat("view", seen, size, shape, many), wanted.reshape(*rows, size)
+    )
+
+
+def test_an_image_of_another_shape_is_refused() -> None:
+    with pytest.raises(InputError, match=r"expected view of shape \[1, 8, 8\].*came \[4, 16\]"):
+        _flat("view", np.zeros((4, 16), np.float32), 64, (1, 8, 8), False)

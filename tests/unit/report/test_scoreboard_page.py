@@ -51,7 +51,7 @@ def test_a_table_has_a_row_for_every_world() -> None:
     assert rows[3].startswith("| b | (20 %) | (90 %) | 100, n = 1 |")
     assert rows[4] == "| c | (12) |  | not trained | not trained | (577) |"
     assert rows[5] == "| d |  |  | not trained | not trained |  |"
-    assert "| a | 0 % | 0 % | 0 % |  | 25 % |" in rows
+    assert "| a | 0 | 0 | 0 |  | 25 |" in rows
     assert "n = 4, 2 worlds |" in rows[6]
     assert rows[7] == "| **all**, mean |  |  | 75, 2 worlds |  | 0, 2 worlds |", "of 50 and 100"
     one = scoreboard.table(tell({"a": RUNS})).splitlines()

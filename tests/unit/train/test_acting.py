@@ -78,7 +78,7 @@ def test_terms_may_weigh_otherwise_while_it_explores() -> None:
 @pytest.mark.parametrize("drive", [True, False])
 def test_the_critic_of_who_acts_anticipates_drives_alone(drive: bool) -> None:
     torch.manual_seed(0)
-    term = {"use": "predicted", "quantity": "task_energy", "drive": drive}
+    term = {"use": "predicted", "quantity": "task_energy", "best": -1.0, "drive": drive}
     found = agent(terms=[term], critic={"use": "td_lambda", "discount": 0.9, "steps": 300})
     dataset = explored(found, silent())
     mind = pupil(found, course_of(found), dataset, 1).mind

@@ -125,7 +125,9 @@ def test_what_ended_stands_still_and_pays_nothing(
     assert (lived < 60).all()
     for row, ticks in enumerate(lived.astype(int)):
         assert sums[ticks - 1][row] == sums[-1][row] != sums[ticks - 2][row]
-    assert (score.reached == (ended == "truncated")).all()
+    assert (score.more["survived"] == (ended == "truncated")).all()
+    assert not score.judged, "nobody said what success is"
+    assert not score.reached.any()
     assert not world.reset([0, 1]).values.equal(seen[-1]), "a reset starts anew"
     assert not getattr(world.aside, ended).any()
 
@@ -177,8 +179,14 @@ def test_success_is_what_the_environment_says(make: Make) -> None:
         world.aside.success[0] = tick == 1
         scorer.look()
     score = scorer.score()
+    assert score.judged
     assert score.reached.tolist() == [True, False]
     assert score.reach_tick.tolist() == [1, -1]
+
+
+def test_a_rate_that_is_set_is_that_of_ticks(make: Make) -> None:
+    assert make(repeat=4).rate_hz == 5.0, "20 steps a second are four to a tick"
+    assert make(repeat=4, rate_hz=20.0).rate_hz == 20.0
 
 
 def test_an_observation_that_is_not_finite_raises(make: Make) -> None:
@@ -227,7 +235,13 @@ def test_physics_that_resets_itself_in_silence_raises(make: Make) -> None:
         ({"id": "Slop-v0"}, r"expected the id of an installed environment, came 'Slop-v0'"),
         ({"id": "no.such.module:Slope-v0"}, r"No module named 'no'"),
         ({"kwargs": {"colour": 1}}, r"unexpected keyword argument 'colour'"),
-        ({"id": "tests.environments:Choice-v0"}, r"expected actions in a Box with finite limits"),
+        (
+            {"id": "tests.environments:Choice-v0"},
+            r"expected actions in a Box of real numbers with f",
+        ),
+        ({"id": "tests.environments:Stepwise-v0"}, r"in a Box of real numbers .* came Box\(-2, 2"),
+        ({"id": "tests.environments:Endless-v0"}, r"with finite limits, .* came Box\(-10000000000"),
+        ({"id": "tests.environments:Stacked-v0"}, r"its colours last, 4 at most, .* \[4, 16, 16\]"),
         ({"id": "tests.environments:Still-v0"}, r"the lower below the upper, came Box\(1\.0"),
         ({"id": "tests.environments:Bodiless-v0"}, r"expected actions in a Box .*came Box"),
         ({"id": "tests.environments:Unmade-v0"}, r"came 'tests.*Unmade-v0': no licence; correct"),

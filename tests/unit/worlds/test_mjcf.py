@@ -175,6 +175,15 @@ def test_servos_driven_in_velocity_hold_at_zero(make: Make) -> None:
     torch.testing.assert_close(moved - end, torch.full((2,), 0.5), atol=0.1, rtol=0)
 
 
+def test_at_first_servos_driven_in_velocity_push_no_harder_than_later(make: Make) -> None:
+    servo = '<actuator><position name="drive" joint="hinge" kp="200" dampratio="1" ctrlrange="-2 2"/></actuator>'
+    force = '<jointpos joint="hinge" name="at"/><actuatorfrc actuator="drive" name="force"/>'
+    world = make(mjcf(servo, force), speed=1.5, noise=1.0)
+    first = world.reset([1, 2]).values
+    assert float(first[:, 0].abs().max()) > 0.1, "bent, so that targets of 0 would pull"
+    torch.testing.assert_close(first[:, 1], torch.zeros(2))
+
+
 def test_rows_with_unstable_physics_raise_and_are_not_reset(make: Make) -> None:
     world = make(mjcf(MOTOR.replace("-1 1", "-1e9 1e9")))
     world.reset([0, 1])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -15,6 +16,11 @@ from agent.core.errors import InputError, PhysicsError
 from agent.core.messages import Action
 from agent.evaluate.policy import Policy
 from agent.evaluate.sac import paying
+from agent.train.asking import expect_comparable
+from agent.train.dataset import Dataset
+from agent.train.progress import silent
+from agent.train.understanding import warn_if_still
+from modules.cost.terms.predicted import Predicted
 from tests.environments import SLOPE
 from tests.tiny import REACH
 from worlds.adapters.gymnasium import TAUGHT_SEEDS, Gymnasium
@@ -107,3 +113,43 @@ def test_a_sensor_of_that_name_is_refused() -> None:
     named = [{"name": "task_energy", "size": 2}]
     with pytest.raises(InputError, match="has a sensor 'task_energy' of its own"):
         Gymnasium(Gymnasium.Config(id=ID, reward=True, channels=named), 1)
+
+
+@pytest.mark.parametrize(("best", "warned"), [(-1.0, False), (-0.25, True), (None, None)])
+def test_what_is_better_than_the_best_is_told(best: float | None, warned: bool | None) -> None:
+    """Where nobody said what is best, a benchmark that pays more than 0 is refused."""
+    term = Predicted(Predicted.Config(quantity="task_energy", best=best), agent().assemble().site)
+    paid = -torch.tensor([0.0, 0.5, 1.0, 0.2])
+    if warned is None:
+        with pytest.raises(InputError, match=r"of 0 at least, came -1; 75\.0% of explored ticks"):
+            term.compare(paid)
+    else:
+        said = term.compare(paid)
+        assert ("50.0% of explored ticks are below and count alike" in said) is warned
+        assert bool(said) is warned
+    assert term.compare(-paid) == ""
+
+
+def test_training_says_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    mind = agent().assemble()
+    monkeypatch.setattr(mind.terms[0], "_best", 0.0)
+    values = torch.full((2, 4, 3), -0.5)
+    said: list[str] = []
+    ledger = replace(silent(), say=said.append)
+    expect_comparable(mind, Dataset(values, torch.zeros(2, 3, 1)), ledger)
+    assert said == [
+        "  warning: term 'predicted': expected task_energy of 0 at least, came -0.5; 100.0% of"
+        " explored ticks are below and count alike; set its `best` to minus the most that is ever"
+        " paid in a tick"
+    ]
+
+
+@pytest.mark.parametrize("ended", [1, 15])
+def test_experience_of_what_ended_is_told(ended: int) -> None:
+    values = torch.arange(20.0).expand(2, -1).clone()
+    values[:, 20 - ended :] = values[:, -1:]
+    said: list[str] = []
+    seen = Dataset(values[..., None], torch.zeros(2, 19, 1))
+    warn_if_still(seen, replace(silent(), say=said.append))
+    assert len(said) == (ended == 15)
+    assert all("in 74% of explored ticks nothing changed" in line for line in said)
