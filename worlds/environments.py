@@ -42,7 +42,7 @@ REGISTERED: dict[str, tuple[str, str, int]] = {
 `toys` is not among them: it is watched, not acted in."""
 
 DEVELOPMENT_SEEDS = 900_000
-"""Episodes without a seed of their own have one below: those of training."""
+"""Episodes without a seed of their own have one below, those of training, unless told otherwise."""
 
 
 class Environment(gymnasium.Env[Any, NDArray[np.float32]]):
@@ -54,14 +54,28 @@ class Environment(gymnasium.Env[Any, NDArray[np.float32]]):
     trials say that all is well, then 0. `info["cost"]` is 1 for a tick that broke a limit which
     trials count, at any physics step of it. What others made pays its own reward, and says itself
     when an episode is over. `reset(seed=s)` starts the episode of that seed, the same that `eval`
-    lives. Physics that becomes unstable raises PhysicsError.
+    lives. Worlds may ask more from seed 900,000 on. Physics that becomes unstable raises
+    PhysicsError.
     """
 
-    def __init__(self, world: str, goal: str = "", **settings: Any) -> None:
+    def __init__(
+        self,
+        world: str,
+        goal: str = "",
+        seeds: tuple[int, int] = (0, DEVELOPMENT_SEEDS),
+        **settings: Any,
+    ) -> None:
         """Build the world `module:Class` with its `settings`; `goal` is a sensor's name.
 
-        Raises InputError for settings that the world does not have, or a sensor that it has not.
+        A reset without a seed draws one from `seeds[0]` on and below `seeds[1]`. Raises InputError
+        for seeds that are no range, settings that the world does not have, or such a sensor.
         """
+        if len(seeds) != 2 or not 0 <= seeds[0] < seeds[1]:
+            raise InputError(
+                f"environment: expected seeds as a range (first, end), came {tuple(seeds)}; give"
+                f" (0, {DEVELOPMENT_SEEDS}), or begin there for episodes like those of evaluation"
+            )
+        self._seeds = seeds
         module, _, name = world.partition(":")
         kind = getattr(importlib.import_module(module), name)
         self._world = kind(_settings(kind, settings), 1)
@@ -91,9 +105,9 @@ class Environment(gymnasium.Env[Any, NDArray[np.float32]]):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Any, dict[str, Any]]:
-        """Start the episode of `seed`; without one, of a seed of training drawn at random."""
+        """Start the episode of `seed`; without one, of a seed drawn at random."""
         super().reset(seed=seed)
-        own = int(self.np_random.integers(DEVELOPMENT_SEEDS)) if seed is None else int(seed)
+        own = int(self.np_random.integers(*self._seeds)) if seed is None else int(seed)
         self._task = self._trials.tasks([own])
         seen = self._world.reset([own])
         self._scorer = self._trials.Scorer(self._world, self._task)

@@ -40,6 +40,22 @@ def test_every_world_that_is_acted_in_is_registered() -> None:
     assert set(gymnasium.registry) == before
 
 
+def test_a_reset_without_a_seed_draws_from_the_range_that_is_told() -> None:
+    for told, low, high in (({}, 0, 900_000), ({"seeds": (900_000, 900_003)}, 900_000, 900_003)):
+        env = gymnasium.make("housecat/reach-v0", **told)
+        env.reset(seed=5)
+        drawn = {env.reset()[1]["episode_seed"] for _ in range(40)}
+        assert low <= min(drawn) <= max(drawn) < high
+        assert len(drawn) == min(40, high - low)
+        env.close()
+
+
+@pytest.mark.parametrize("seeds", [(3, 3), (-1, 4), (1, 2, 3)])
+def test_seeds_that_are_no_range_are_refused(seeds: tuple[int, ...]) -> None:
+    with pytest.raises(InputError, match=r"expected seeds as a range \(first, end\), came \("):
+        gymnasium.make("housecat/reach-v0", seeds=seeds)
+
+
 def test_an_episode_is_the_one_of_its_seed() -> None:
     env, world = gymnasium.make("housecat/reach-v0"), Reach(Reach.Config(), 1)
     seed = 1_000_003
