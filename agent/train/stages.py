@@ -23,7 +23,7 @@ from agent.train.calibrate import witnessed
 from agent.train.curiosity import Curious
 from agent.train.dataset import Dataset
 from agent.train.explore import Explorer
-from agent.train.images import checksum, open_images
+from agent.train.images import checksum, open_images, reuse_memory
 from agent.train.progress import Figures, Ledger, descend
 from agent.train.rounds import Choice, Rounds
 
@@ -110,6 +110,8 @@ def learn_world(
     learner sees experience.
     """
     expect_device(learner.config.device)
+    if getattr(dataset, "images", None) is not None:
+        reuse_memory()
     learner.perception.fit_normaliser(dataset.sample())
     known, held = (view(part) for part in dataset.split())
     learner.to(learner.config.device)
