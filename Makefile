@@ -46,6 +46,7 @@ train-all: $(READY)  ## train the shipped checkpoints again (thirty-eight traini
 	for seed in 0 1 2; do $(BIN)/python run_agent.py train configs/lab/rooms-three.yaml --seed $$seed --fresh --half \
 	  --json docs/results/train-rooms-three-seed$$seed.json || exit 1; done
 	$(BIN)/python run_agent.py train configs/swingup-pixels.yaml --seed 0 --fresh --half --json docs/results/train-swingup-pixels-seed0.json
+	$(BIN)/python run_agent.py train configs/push-pixels.yaml --fresh --seed 0 --half --json docs/results/train-push-pixels-seed0.json
 	for seed in 0 1 2; do $(BIN)/python run_agent.py train configs/lab/rooms-pixels-hierarchical.yaml --seed $$seed --fresh --half \
 	  --json docs/results/train-rooms-pixels-hierarchical-seed$$seed.json || exit 1; done
 	for name in push cliff; do for seed in 0 1 2; do $(BIN)/python run_agent.py train configs/$$name.yaml --fresh --half --seed $$seed \
@@ -65,6 +66,7 @@ bench: $(READY)  ## measure what docs/results/ holds (hours; every line stands a
 	  world.dropout=0.05 eval.oracle_episodes=0 --json docs/results/eval-dropout-filter.json
 	$(BIN)/python run_agent.py eval configs/reach-pixels.yaml --episodes 200 --json docs/results/eval-reach-pixels.json
 	$(BIN)/python run_agent.py eval configs/swingup-pixels.yaml --episodes 40 --json docs/results/eval-swingup-pixels.json
+	$(BIN)/python run_agent.py eval configs/push-pixels.yaml --episodes 40 --json docs/results/eval-push-pixels.json
 	$(BIN)/python run_agent.py eval configs/lab/rooms-pixels-hierarchical.yaml --episodes 40 --json docs/results/eval-rooms-pixels.json
 	$(BIN)/python run_agent.py bench pixels configs/reach-pixels.yaml --checkpoint checkpoints/reach-pixels-seed0.safetensors train.explore.episodes=64 \
 	  --json docs/results/pixels-probes.json --out docs/results/pixels.svg

@@ -305,6 +305,7 @@ LIMITS = {
     **{f"rooms-three-seed{seed}": (330_000, 0) for seed in range(3)},
     **{f"rooms-uncertain-seed{seed}": (330_000, 0) for seed in range(3)},
     **{f"rooms-pixels-hierarchical-seed{seed}": (330_000, 2) for seed in range(3)},
+    "push-pixels-seed0": (330_000, 2),
 }
 """Transitions of training, and ticks of contact in two short lives, where an agent is known to take
 more than others (docs/guides/hierarchy.md; from pixels it brushes door posts)."""
