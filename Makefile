@@ -14,8 +14,8 @@ test: check  ## set up, check, and run every test
 	$(BIN)/python -m pytest -n 2
 
 test-extras: $(READY)  ## install the optional worlds and baselines, and run the tests that are skipped without them
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check dm-control==1.0.50 mujoco-menagerie stable-baselines3==2.9.2
-	$(BIN)/python -m pytest -rs tests/unit/worlds tests/contract/test_worlds.py tests/unit/evaluate/test_sac.py tests/e2e/test_scoreboard.py
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check dm-control==1.0.50 mujoco-menagerie stable-baselines3==2.9.2 gymnasium-robotics==1.4.2
+	$(BIN)/python -m pytest -rs tests/unit/worlds tests/contract/test_worlds.py tests/unit/evaluate/test_sac.py tests/e2e/test_scoreboard.py tests/e2e/test_bring_your_own.py
 
 check: $(READY)  ## lint, format, types, import rules
 	$(BIN)/ruff check .
@@ -164,9 +164,9 @@ dmc: $(READY)  ## train tasks of the DeepMind Control Suite, three seeds each, a
 	$(BIN)/python run_agent.py eval configs/dmc/cartpole-swingup.yaml --episodes 10 $(DMC_LONG) \
 	  'eval.checkpoints=[$(foreach s,0 1 2,checkpoints/dmc-cartpole-swingup-100k-seed$(s).safetensors,)]' --json docs/results/dmc-cartpole-swingup-100k.json
 
-guide: $(READY)  ## train and measure the robots of docs/guides/bring-your-own.md (an hour)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check mujoco-menagerie==2026.10.4
-	for name in arm ur5e; do for seed in 0 1 2; do \
+guide: $(READY)  ## train and measure the robots and the maze of docs/guides/bring-your-own.md (an hour)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check mujoco-menagerie==2026.10.4 gymnasium-robotics==1.4.2
+	for name in arm ur5e maze; do for seed in 0 1 2; do \
 	  $(BIN)/python run_agent.py train docs/examples/$$name.yaml --fresh --seed $$seed --json docs/results/train-$$name-seed$$seed.json || exit 1; done; \
 	  $(BIN)/python run_agent.py eval docs/examples/$$name.yaml --episodes 100 --json docs/results/eval-$$name.json \
 	  $(foreach s,0 1 2,--checkpoint runs/$$name-seed$(s).safetensors) || exit 1; done

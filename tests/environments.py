@@ -51,7 +51,9 @@ class Slope(gymnasium.Env[Any, np.ndarray]):
     """A mass on a track from -1 to 1 m, pushed by its only action; beyond 0.6 m lies a hazard.
 
     Its reward is its place: it pays to be where it is costly. `fatal` ends the episode at 0.9 m,
-    `limit` after so many ticks; from tick `broken_at` on it shows NaN. `unpaid`: its reward is NaN. `told` is "box" or "dict".
+    `limit` after so many ticks; from tick `broken_at` on it shows NaN. `unpaid`: its reward is NaN. `told` is "box", "dict" or "goal":
+    then it is asked to be at a place, `further` by so much from the fifth tick on, and says so;
+    `onwards`: once it has been there, at another.
     `fault` is what goes wrong after the first tick: "raise", "size" of what it shows, or "paid".
     """
 
@@ -66,7 +68,10 @@ class Slope(gymnasium.Env[Any, np.ndarray]):
         costly: bool = True,
         unpaid: bool = False,
         fault: str = "",
+        further: float = 0.0,
+        onwards: bool = False,
     ) -> None:
+        self.further, self.onwards = further, onwards
         self.fatal, self.limit, self.broken_at = fatal, limit, broken_at
         self.told, self.costly, self.unpaid, self.fault = told, costly, unpaid, fault
         self.action_space = spaces.Box(-1.0, 1.0, (1,), np.float64)
@@ -79,10 +84,14 @@ class Slope(gymnasium.Env[Any, np.ndarray]):
         if told == "dict":
             inner = spaces.Dict({"speed": speed})
             self.observation_space = spaces.Dict({"view": view, "place": place, "inner": inner})
+        if told == "goal":
+            both = {"achieved_goal": place, "desired_goal": place}
+            self.observation_space = spaces.Dict({"observation": speed, **both})
 
     def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[Any, dict[str, Any]]:
         super().reset(seed=seed)
         self.place, self.speed = self.np_random.uniform((-0.8, -0.5), (0.3, 0.5))
+        self.goal = self.np_random.uniform(-0.5, 0.5)
         self.ticks = 0
         return self._shown(), {}
 
@@ -94,6 +103,10 @@ class Slope(gymnasium.Env[Any, np.ndarray]):
         self.speed = 0.0 if moved != self.place else self.speed
         self.ticks += 1
         info = {"cost": float(self.place > HAZARD_M)} if self.costly else {}
+        self.goal += self.further if self.ticks == 5 else 0.0
+        if self.told == "goal":
+            info["is_success"] = abs(self.place - self.goal) < 0.05
+            self.goal += 0.3 if info["is_success"] and self.onwards else 0.0
         ended = self.fatal and self.place > 0.9
         paid: Any = np.nan if self.unpaid else self.place
         if self.fault == "raise":
@@ -107,6 +120,9 @@ class Slope(gymnasium.Env[Any, np.ndarray]):
         place = np.nan if 0 <= self.broken_at <= self.ticks else self.place
         if self.told == "box":
             return np.array([place, self.speed])
+        if self.told == "goal":
+            seen = {"achieved_goal": place, "desired_goal": self.goal, "observation": self.speed}
+            return {name: np.array([value]) for name, value in seen.items()}
         view = np.zeros((2, 4, 3), np.uint8)
         view[:, int((self.place + 1) * 1.99), 2] = 255
         return {
@@ -164,6 +180,13 @@ class Stacked(Slope):
         self.observation_space = spaces.Box(0, 255, (4, 16, 16), np.uint8)
 
 
+class Silent(Slope):
+    """A slope that cannot be built, and does not say why."""
+
+    def __init__(self) -> None:
+        assert not Slope
+
+
 class Unmade(Slope):
     """A slope that cannot be built."""
 
@@ -171,7 +194,7 @@ class Unmade(Slope):
         raise RuntimeError("no licence")
 
 
-for _kind in (Still, Bodiless, Stepwise, Endless, Stacked, Unmade):
+for _kind in (Still, Bodiless, Stepwise, Endless, Stacked, Silent, Unmade):
     gymnasium.register(f"{_kind.__name__}-v0", entry_point=f"tests.environments:{_kind.__name__}")
 gymnasium.register("Slope-v0", entry_point="tests.environments:Slope", max_episode_steps=20)
 gymnasium.register("Choice-v0", entry_point="tests.environments:Choice")

@@ -19,6 +19,7 @@ EXTRAS = {
     "minari": "minari",
     "bench": "stable_baselines3",
     "pace": "envpool",
+    "robotics": "gymnasium_robotics",
 }
 """What else can be installed, and a module by which it shows."""
 

@@ -111,8 +111,9 @@ def episodes(
     task = tasks_of(world, seeds, goal)
     if task.goal.shape[1] != mind.site.goal.size:
         raise InputError(
-            f"goal: expected goals of {mind.site.goal.size} numbers ({mind.site.goal.describe()}),"
-            f" the world sets goals of {task.goal.shape[1]}; leave `goal` out, or name another"
+            f"goal: expected goals of {mind.site.goal.size} numbers"
+            f" ({mind.site.goal.describe() or 'none is named'}), the world sets goals of"
+            f" {task.goal.shape[1]}; name the sensor that they are about, or none"
         )
     scorer = trials.Scorer(world, task)
     task = asked(mind, trials, seeds, task)

@@ -22,8 +22,10 @@ from agent.core.loop import Agent, Tick
 from agent.core.messages import Action, Observation, Task
 from agent.record import checkpoint
 
-GOAL = "desired_goal"
-"""The entry of an observation that says what is asked; `achieved_goal` is not looked at."""
+GOAL, ACHIEVED = "desired_goal", "achieved_goal"
+"""Entries of an observation of multi-goal environments: what is asked, and what is so.
+
+The second is not looked at where the agent has no such sensor."""
 
 
 @dataclass(slots=True)
@@ -144,8 +146,10 @@ class Policy:
         """Return packed values [n O], goals [n G], and whether it was one observation."""
         goals: Any = None
         if isinstance(observation, dict):
-            parts = {k: v for k, v in _leaves(observation).items() if k != "achieved_goal"}
-            goals = parts.pop(GOAL, None)
+            parts, known = _leaves(observation), self._shown.names
+            goals = None if GOAL in known else parts.pop(GOAL, None)
+            if ACHIEVED not in known:
+                parts.pop(ACHIEVED, None)
             observation = self._packed(parts, goals)
         values = torch.as_tensor(_numbers(observation, "observation"))
         size, single = self._shown.size, values.ndim == 1

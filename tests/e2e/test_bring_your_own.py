@@ -137,6 +137,44 @@ def test_the_config_of_the_menagerie_arm_fits_one() -> None:
     found.assemble()
 
 
+def test_the_maze_of_others_is_lived_in() -> None:
+    pytest.importorskip("gymnasium_robotics", reason="needs it; pip install -e '.[robotics]'")
+    maze = str(ROOT / "docs/examples/maze.yaml")
+    assert main(["check", maze]) == 0
+    assert main(["train", maze, "--out", "m.safetensors", *TINY[:1]]) == 0
+    words = ["eval", maze, "--checkpoint", "m.safetensors", "--episodes", "2", "eval.ticks=4"]
+    assert main([*words, "--json", "m.json"]) == 0
+    found = json.loads(Path("m.json").read_text())["figures"]
+    assert found["success"]["n"] == 2
+    assert found["true_violations"]["value"] is None, "the maze tells of no cost"
+
+
+def test_the_config_of_the_maze_is_what_the_guide_shows() -> None:
+    (block,) = re.findall(r"^```yaml\n(goal: achieved_goal\n.*?)^```", GUIDE, re.M | re.S)
+    whole = yaml.read(ROOT / "docs/examples/maze.yaml")
+    for name, part in yaml.parse(block, "guide").items():
+        assert whole[name] == part
+
+
+def test_the_guide_tells_what_was_measured_in_the_maze() -> None:
+    results = ROOT / "docs" / "results"
+    trained = [
+        json.loads((results / f"train-maze-seed{seed}.json").read_text())["figures"]
+        for seed in range(3)
+    ]
+    found = json.loads((results / "eval-maze.json").read_text())["figures"]
+    goals = ", ".join(f"{100 * found[f'success.seed{seed}']['value']:.0f}" for seed in range(3))
+    chance = found["random_success"]
+    (line,) = [x for x in GUIDE.splitlines() if x.startswith("| `maze.yaml` |")]
+    assert line.strip("| ").split(" | ") == [
+        "`maze.yaml`",
+        f"{trained[0]['transitions']['value']:,.0f} transitions",
+        f"{max(one['train_cpu_s']['value'] for one in trained):.0f} s",
+        f"{goals} of 100",
+        f"{chance['value'] * chance['n']:.0f} of {chance['n']}",
+    ]
+
+
 @pytest.mark.parametrize("name", ["arm", "ur5e"])
 def test_the_guide_tells_what_was_measured(name: str) -> None:
     def figures(file: str) -> Any:

@@ -96,8 +96,28 @@ def test_weights_know_their_environment(home: Path) -> None:
 def test_a_goal_that_nobody_sets_is_refused(home: Path) -> None:
     found = blueprint(schema.load(home / "slope.yaml", ["goal=place"]))
     world = found.world(1)
-    with pytest.raises(InputError, match=r"sets goals of 0; leave `goal` out"):
+    with pytest.raises(InputError, match=r"sets goals of 0; name the sensor"):
         episodes(found.assemble(), world, [900_000], 2)
+
+
+def test_an_environment_that_sets_goals_is_lived_in(folder: Path) -> None:
+    """Learned from its sensors alone, reached by its own word, and nothing of the task is seen."""
+    told = {"use": "gym:tests.environments:Slope-v0", "kwargs": {"told": "goal"}}
+    config = SLOPE | {
+        "world": told,
+        "goal": "achieved_goal",
+        "terms": [{"use": "distance", "quantity": "achieved_goal"}],
+    }
+    config |= {"guardrails": []}
+    (folder / "asked.yaml").write_text(yaml.safe_dump(config))
+    assert main(["train", "asked.yaml", "--out", "asked.safetensors"]) == 0
+    words = ["eval", "asked.yaml", "--checkpoint", "asked.safetensors", "--episodes", "16"]
+    assert main([*words, "--json", "e.json"]) == 0
+    found = json.loads(Path("e.json").read_text())["figures"]
+    assert found["success"]["value"] > 0.9 > 0.7 > found["random_success"]["value"]
+    found_ = blueprint(schema.load(folder / "asked.yaml", ["goal=null"]))
+    with pytest.raises(InputError, match=r"sets goals of 1; name the sensor"):
+        episodes(found_.assemble(), found_.world(1), [900_000], 2)
 
 
 @pytest.mark.parametrize(

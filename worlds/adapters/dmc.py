@@ -8,7 +8,7 @@ Source: Tassa et al. (2018), DeepMind Control Suite.
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import Any, ClassVar
 
 import gymnasium
 import numpy as np
@@ -36,6 +36,7 @@ class Dmc(Gymnasium):
         rate_hz: float = Field(default=0.0, ge=0)
         repeat: int = Field(default=1, ge=1)
         reward: bool = False
+        goals: ClassVar[bool] = False
 
         def energies(self) -> tuple[tuple[float, ...] | None, tuple[float, ...] | None]:
             """Return between what minus a reward lies: a task pays 0 to 1; of `lqr`, unknown."""

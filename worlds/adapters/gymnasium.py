@@ -2,8 +2,10 @@
 
 The agent gets the environment's own observation and nothing else. What the environment says
 beside it, reward and `info`, is for scorers (`worlds.adapters.trials`); with `reward: true` minus
-the reward is a sensor besides, in episodes of training alone, for readouts to learn it.
-Source: Towers et al. (2024), Gymnasium; Ji et al. (2023), Safety-Gymnasium, for `info["cost"]`.
+the reward is a sensor besides, in episodes of training alone, for readouts to learn it. Of a
+multi-goal environment what is desired is no sensor, but what the agent is asked.
+Source: Towers et al. (2024), Gymnasium; Ji et al. (2023), Safety-Gymnasium, for `info["cost"]`;
+Plappert et al. (2018), Multi-Goal Reinforcement Learning, for goals.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ import contextlib
 import difflib
 import functools
 import inspect
+import traceback
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +31,19 @@ from agent.core.errors import HousecatError, InputError, PhysicsError
 from agent.core.messages import Action, Observation
 from agent.core.settings import Settings
 from agent.core.spec import Layout
-from worlds.adapters.spaces import ENERGY, Named, actuators_of, ordered, rate_of, sensors_of, shown
+from worlds.adapters.spaces import (
+    ACHIEVED,
+    DESIRED,
+    ENERGY,
+    Named,
+    actuators_of,
+    asks,
+    ordered,
+    rate_of,
+    sensors_of,
+    shown,
+)
+from worlds.adapters.trials import Asked
 
 UNSTABLE = tuple(
     int(getattr(mujoco.mjtWarning, f"mjWARN_BAD{what}"))
@@ -47,7 +62,8 @@ SUCCESS = ("is_success", "success")
 class Aside:
     """What environments said of the last tick beside their observations, a value a row [B].
 
-    Of a row without a cost or a success in its `info`, `costly` and `asked` are False.
+    Of a row without a cost or a success in its `info`, `costly` and `asked` are False. `desired`
+    [B G] is what was asked as the tick began, and success is of that; G is 0 where nothing is.
     """
 
     paid: NDArray[np.float64]
@@ -57,6 +73,7 @@ class Aside:
     asked: NDArray[np.bool_]
     terminated: NDArray[np.bool_]
     truncated: NDArray[np.bool_]
+    desired: NDArray[np.float32]
 
 
 class Gymnasium:
@@ -76,7 +93,10 @@ class Gymnasium:
         without it they have the environment's own names and the unit 1. `rate_hz` is that of ticks;
         0 asks the environment (`dt`, else `metadata["render_fps"]`), whose steps, `repeat` of them
         under the same command, are a tick. `reward` adds the sensor `task_energy`: minus the mean
-        reward of the last tick's steps, not valid from episode seed 900,000 on.
+        reward of the last tick's steps, not valid from episode seed 900,000 on. With `goals`, an
+        environment that shows an `achieved_goal` and a `desired_goal` of one shape sets goals about
+        the sensor `achieved_goal`: what is desired at the start of an episode is what is asked in
+        it. Without, both are sensors like others.
         """
 
         id: str = Field(min_length=1)
@@ -85,6 +105,7 @@ class Gymnasium:
         rate_hz: float = Field(default=0.0, ge=0)
         repeat: int = Field(default=1, ge=1)
         reward: bool = False
+        goals: bool = True
 
         def energies(self) -> tuple[tuple[float, ...] | None, tuple[float, ...] | None]:
             """Return between what minus a reward lies; None: nobody knows."""
@@ -98,7 +119,8 @@ class Gymnasium:
             """Return one copy. Raises InputError if there is none by that name and settings."""
             return _made(self)
 
-    trials = "worlds.adapters.trials"
+    trials: Any = "worlds.adapters.trials"
+    notes: tuple[str, ...] = ()
     sensors = Layout(())
     actuators = Layout(())
     rate_hz = 1.0
@@ -116,6 +138,9 @@ class Gymnasium:
                 "actuators": actuators_of(env, config.label()),
                 "stamp": staticmethod(functools.partial(_source, type(env.unwrapped))),
             }
+            if asks(env, config):
+                note = f"it sets goals about its sensor '{ACHIEVED}', by what it shows as"
+                parts |= {"trials": Asked(config.made), "notes": (f"{note} '{DESIRED}'",)}
             return type(cls.__name__, (cls,), {**parts, "rate_hz": rate_of(env, config)})
         finally:
             env.close()
@@ -125,9 +150,11 @@ class Gymnasium:
         self.config, self.batch = config, batch
         kind = self.body(config)
         self.sensors, self.actuators, self.rate_hz = kind.sensors, kind.actuators, kind.rate_hz
+        self.trials, self.notes = kind.trials, kind.notes
         self._envs = [config.made() for _ in range(batch)]
         self._values = np.zeros((batch, self.sensors.size), dtype=np.float32)
-        self.aside = _nothing(batch)
+        self._desired = np.zeros((batch, asks(self._envs[0], config)), dtype=np.float32)
+        self.aside = _nothing(batch, self._desired)
         """What the environments said beside their observations: scorers look, agents cannot."""
         self._tick, self._taught = 0, np.zeros(batch, dtype=np.bool_)
         self._energy = self.sensors[ENERGY].start if config.reward else -1
@@ -138,7 +165,7 @@ class Gymnasium:
         Raises PhysicsError for an observation that is not finite or not as declared, and where an
         environment raises.
         """
-        self.aside, self._tick = _nothing(self.batch), 0
+        self.aside, self._tick = _nothing(self.batch, self._desired), 0
         self._taught = np.array([int(seed) < TAUGHT_SEEDS for seed in seeds])
         for row, (env, seed) in enumerate(zip(self._envs, seeds, strict=True)):
             with self._blamed(row):
@@ -152,7 +179,7 @@ class Gymnasium:
         Raises PhysicsError for an observation or a reward that is not finite or not as declared,
         and where an environment raises or its MuJoCo became unstable.
         """
-        after = _nothing(self.batch)
+        after = _nothing(self.batch, self._desired)
         after.terminated, after.truncated = self.aside.terminated, self.aside.truncated
         for row in np.flatnonzero(~self._over(after)):
             space = self._envs[row].action_space
@@ -183,7 +210,8 @@ class Gymnasium:
         except HousecatError:
             raise
         except Exception as fault:
-            reason = " ".join(f"{type(fault).__name__}: {fault}".split())
+            said = f"{type(fault).__name__}: {fault}" if str(fault) else _where(fault)
+            reason = " ".join(said.split())
             raise PhysicsError(
                 f"gymnasium: {self.config.label()} failed in row {row} at tick {self._tick}"
                 f" ({reason}); this episode is invalid; mend the environment"
@@ -198,6 +226,7 @@ class Gymnasium:
     def _advance(self, row: int, held: NDArray[Any], after: Aside) -> None:
         """Advance the environment `row` by a step of its own, and add to `after` what it said."""
         env = self._envs[row]
+        same = np.array_equal(self._desired[row], after.desired[row])
         seen, paid, terminated, truncated, info = env.step(held)
         self._take(row, seen)
         if _unstable(env):
@@ -214,13 +243,16 @@ class Gymnasium:
         after.paid[row] += float(paid)
         after.cost[row] += float(info.get("cost", 0.0))
         after.costly[row] |= "cost" in info
-        after.asked[row] |= done is not None
-        after.success[row] |= bool(done)
+        after.asked[row] |= same and done is not None
+        after.success[row] |= same and bool(done)
         after.terminated[row], after.truncated[row] = bool(terminated), bool(truncated)
 
     def _take(self, row: int, seen: Any) -> None:
         """Keep an observation of the environment `row`."""
-        parts = [np.ravel(shown(part)) for _, _, part in ordered(self._envs[row], seen)]
+        if self._desired.size:
+            self._desired[row] = np.ravel(seen[DESIRED])
+        told = ordered(self._envs[row], self.config, seen)
+        parts = [np.ravel(shown(part)) for _, _, part in told]
         values = np.concatenate(parts).astype(np.float32)
         size = self.sensors.size - (self._energy >= 0)
         if values.shape != (size,):
@@ -259,7 +291,7 @@ def _made(config: Gymnasium.Config) -> gymnasium.Env[Any, Any]:
             config.id, max_episode_steps=-1, disable_env_checker=True, **config.kwargs
         )
     except Exception as fault:
-        reason = " ".join(str(fault).split()) or type(fault).__name__
+        reason = " ".join(str(fault).split()) or _where(fault)
         unknown = isinstance(fault, gymnasium.error.NameNotFound)
         close = difflib.get_close_matches(config.id, gymnasium.registry, n=1, cutoff=0.5)
         if unknown and close and close[0] not in reason:
@@ -270,6 +302,12 @@ def _made(config: Gymnasium.Config) -> gymnasium.Env[Any, Any]:
             f"world (gymnasium): expected the id of an installed environment, came '{config.id}':"
             f" {reason}; correct world.id or world.kwargs, or install what it needs"
         ) from fault
+
+
+def _where(fault: Exception) -> str:
+    """Return what a fault without a message is, and where it happened."""
+    last = traceback.extract_tb(fault.__traceback__)[-1]
+    return f"{type(fault).__name__} in {last.filename}, line {last.lineno}"
 
 
 def _source(kind: type) -> bytes:
@@ -286,9 +324,9 @@ def _unstable(env: Any) -> bool:
     return warned is not None and any(warned[kind].number for kind in UNSTABLE)
 
 
-def _nothing(batch: int) -> Aside:
+def _nothing(batch: int, desired: NDArray[np.float32]) -> Aside:
     zeros, never = np.zeros(batch), np.zeros(batch, dtype=np.bool_)
-    return Aside(zeros, zeros.copy(), *(never.copy() for _ in range(5)))
+    return Aside(zeros, zeros.copy(), *(never.copy() for _ in range(5)), desired.copy())
 
 
 __all__ = ["Aside", "Gymnasium", "Named"]

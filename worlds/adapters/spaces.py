@@ -20,6 +20,8 @@ COLOURS = 4
 """An image has no more of them."""
 ENERGY = "task_energy"
 """The sensor that shows minus the reward of the last tick, in episodes of training alone."""
+ACHIEVED, DESIRED = "achieved_goal", "desired_goal"
+"""What multi-goal environments show beside an `observation`: where they are, and should be."""
 
 
 class Named(Settings):
@@ -40,9 +42,30 @@ def _leaves(space: Any, seen: Any, name: str) -> Iterator[tuple[str, Any, Any]]:
         yield from _leaves(inner, value, f"{name}.{key}" if name else str(key))
 
 
-def ordered(env: Any, seen: Any = None) -> list[tuple[str, Any, Any]]:
-    """Return the parts of an observation, images after all scalars, as sensors are packed."""
-    return sorted(_leaves(env.observation_space, seen, ""), key=lambda part: _image(part[1]))
+def asks(env: Any, config: Any) -> int:
+    """Return how many numbers a goal of an environment has: 0 of one that sets none, or is not to.
+
+    One that sets goals shows a Dict with what is achieved and what is desired, of one shape.
+    Source: Plappert et al. (2018), Multi-Goal Reinforcement Learning, section 2.
+    """
+    space = env.observation_space
+    parts = space.spaces if config.goals and isinstance(space, spaces.Dict) else {}
+    both = [parts.get(name) for name in (ACHIEVED, DESIRED)]
+    if not all(isinstance(part, spaces.Box) and not _image(part) for part in both):
+        return 0
+    achieved, desired = (part.shape for part in both)
+    return int(np.prod(desired)) if achieved == desired else 0
+
+
+def ordered(env: Any, config: Any, seen: Any = None) -> list[tuple[str, Any, Any]]:
+    """Return the parts of an observation, images after all scalars, as sensors are packed.
+
+    What is asked is none of them.
+    """
+    parts = list(_leaves(env.observation_space, seen, ""))
+    if asks(env, config):
+        parts = [part for part in parts if part[0] != DESIRED]
+    return sorted(parts, key=lambda part: _image(part[1]))
 
 
 def _image(space: Any) -> bool:
@@ -58,7 +81,7 @@ def shown(value: Any) -> NDArray[Any]:
 def sensors_of(env: Any, config: Any) -> Layout:
     """Return the sensors. Raises InputError for a space that is none, or names that do not fit."""
     scalars, images = [], []
-    for name, space, _ in ordered(env):
+    for name, space, _ in ordered(env, config):
         if not isinstance(space, spaces.Box):
             raise InputError(
                 f"world (gymnasium): {config.label()}: expected observations in a Box, or a Dict of"
@@ -140,4 +163,15 @@ def _floats(limit: NDArray[Any]) -> tuple[float, ...]:
     return tuple(map(float, np.ravel(limit).astype(np.float32)))
 
 
-__all__ = ["ENERGY", "Named", "actuators_of", "ordered", "rate_of", "sensors_of", "shown"]
+__all__ = [
+    "ACHIEVED",
+    "DESIRED",
+    "ENERGY",
+    "Named",
+    "actuators_of",
+    "asks",
+    "ordered",
+    "rate_of",
+    "sensors_of",
+    "shown",
+]

@@ -153,6 +153,35 @@ def test_entries_are_packed_as_the_adapter_packs_them(plans: Blueprint) -> None:
     world.close()
 
 
+def test_a_goal_of_the_adapters_is_asked_and_what_is_achieved_is_sensed(plans: Blueprint) -> None:
+    raw = plans.config.model_dump()
+    raw["world"] = {"use": "gym:tests.environments:Slope-v0", "kwargs": {"told": "goal"}}
+    raw |= {
+        "goal": "achieved_goal",
+        "terms": [{"use": "distance", "quantity": "achieved_goal"}],
+        "guardrails": [],
+    }
+    raw["gate"] = {"fallback": [0.0]}
+    raw["perception"] |= {"compressed": []}
+    raw["readouts"] |= {"compressed": []}
+    asked = blueprint(schema.validate(schema.AgentConfig, raw, "slope"))
+    env = gymnasium.make("tests.environments:Slope-v0", told="goal")
+    seen, _ = env.reset(seed=0)
+    world = asked.world(1)
+    values, goals, _ = Policy(asked, None)._taken(seen)
+    assert torch.equal(values, world.reset([0]).values)
+    assert torch.equal(goals, trials_of(world).tasks([0]).goal)
+    world.close()
+    raw["world"]["goals"] = False
+    raw |= {"goal": None, "terms": [{"use": "effort"}]}
+    sensed = blueprint(schema.validate(schema.AgentConfig, raw, "slope"))
+    world = sensed.world(1)
+    values, goals, _ = Policy(sensed, None)._taken(seen)
+    assert torch.equal(values, world.reset([0]).values)
+    assert goals.shape == (1, 0)
+    world.close()
+
+
 def test_a_state_of_other_rows_is_refused(policy: Policy, env: Any) -> None:
     seen, _ = env.reset(seed=1)
     _, state = policy.predict(seen)

@@ -8,12 +8,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from gymnasium import spaces
 
 from agent.core.errors import InputError, PhysicsError
-from agent.core.messages import Action
+from agent.core.messages import Action, Task
+from agent.evaluate.episodes import trials_of
 from worlds.adapters import trials
 from worlds.adapters.gymnasium import Gymnasium
-from worlds.adapters.spaces import Named
+from worlds.adapters.spaces import Named, asks
 
 SLOPE = "tests.environments:Slope-v0"
 Make = Callable[..., Gymnasium]
@@ -184,6 +186,72 @@ def test_success_is_what_the_environment_says(make: Make) -> None:
     assert score.reach_tick.tolist() == [1, -1]
 
 
+def test_what_a_multi_goal_environment_desires_is_asked_and_not_sensed(make: Make) -> None:
+    world, seeds = make(kwargs={"told": "goal"}), [3, 1_000_000]
+    assert world.sensors.names == ("achieved_goal", "observation")
+    task = trials_of(world).tasks(seeds)
+    seen = world.reset(seeds).values
+    own = [env.unwrapped.goal for env in world._envs]
+    np.testing.assert_allclose(task.goal[:, 0], own, rtol=1e-6)
+    torch.testing.assert_close(seen, make().reset(seeds).values, msg="starts are the same")
+    whole = make(kwargs={"told": "goal"}, goals=False)
+    assert whole.sensors.names == ("achieved_goal", "desired_goal", "observation")
+    assert trials_of(whole).tasks(seeds).goal.shape == (2, 0)
+    np.testing.assert_allclose(whole.reset(seeds).values[:, 1], own, rtol=1e-6)
+
+
+@pytest.mark.parametrize("asked", ["own", "changed by the environment", "another"])
+def test_success_counts_while_it_is_what_the_agent_was_asked(make: Make, asked: str) -> None:
+    further = 0.02 if asked.startswith("changed") else 0.0
+    world = make(kwargs={"told": "goal", "further": further})
+    trials = trials_of(world)
+    task = trials.tasks([3, 4])
+    scorer = trials.Scorer(world, Task(task.goal + 0.1) if asked == "another" else task)
+    world.reset([3, 4])
+    said = np.zeros(2, dtype=bool)
+    for _ in range(120):
+        place, speed = np.array([env.unwrapped.place for env in world._envs]), world._values[:, 1]
+        command = 4.0 * (task.goal[:, 0].numpy() + further - place) - speed
+        world.step(Action(torch.tensor(command.clip(-1, 1), dtype=torch.float32)[:, None]))
+        scorer.look()
+        said |= world.aside.success
+    assert said.all(), "the environment is content"
+    score = scorer.score()
+    assert score.reached.tolist() == [asked == "own"] * 2
+    assert score.judged == (asked != "another")
+
+
+def test_success_is_of_what_was_desired_as_the_tick_began(make: Make) -> None:
+    """The environment that goes on once it is content was content with what the agent was asked."""
+    for repeat in (1, 4):
+        world = make(1, kwargs={"told": "goal", "onwards": True}, repeat=repeat)
+        trials = trials_of(world)
+        scorer = trials.Scorer(world, task := trials.tasks([3]))
+        world.reset([3])
+        env: Any = world._envs[0].unwrapped
+        for _ in range(120 // repeat):
+            command = 4.0 * (float(task.goal) - env.place) - env.speed
+            world.step(Action(torch.tensor([[command]]).clamp(-1, 1).float()))
+            scorer.look()
+        assert env.goal != float(task.goal)
+        assert scorer.score().reached.all()
+
+
+@pytest.mark.parametrize(
+    "desired", [spaces.Box(-1.0, 1.0, (2,)), spaces.Box(0, 255, (1, 1), np.uint8), None]
+)
+def test_without_both_of_one_shape_nothing_is_asked(desired: spaces.Space[Any] | None) -> None:
+    class Env:
+        observation_space = spaces.Dict({"achieved_goal": spaces.Box(-1.0, 1.0, (1,))})
+
+    if desired is not None:
+        Env.observation_space["desired_goal"] = desired
+    assert asks(Env(), Gymnasium.Config(id="x")) == 0
+    Env.observation_space["desired_goal"] = spaces.Box(-1.0, 1.0, (1,))
+    assert asks(Env(), Gymnasium.Config(id="x")) == 1
+    assert asks(Env(), Gymnasium.Config(id="x", goals=False)) == 0
+
+
 def test_a_rate_that_is_set_is_that_of_ticks(make: Make) -> None:
     assert make(repeat=4).rate_hz == 5.0, "20 steps a second are four to a tick"
     assert make(repeat=4, rate_hz=20.0).rate_hz == 20.0
@@ -244,6 +312,10 @@ def test_physics_that_resets_itself_in_silence_raises(make: Make) -> None:
         ({"id": "tests.environments:Stacked-v0"}, r"its colours last, 4 at most, .* \[4, 16, 16\]"),
         ({"id": "tests.environments:Still-v0"}, r"the lower below the upper, came Box\(1\.0"),
         ({"id": "tests.environments:Bodiless-v0"}, r"expected actions in a Box .*came Box"),
+        (
+            {"id": "tests.environments:Silent-v0"},
+            r"AssertionError in .*environments.py, line \d+; c",
+        ),
         ({"id": "tests.environments:Unmade-v0"}, r"came 'tests.*Unmade-v0': no licence; correct"),
     ],
 )
