@@ -50,7 +50,7 @@ class Above:
         return found
 
     def _begin(self, seeds: Sequence[int], felt: Observation) -> Observation:
-        return self._eye.begin(seeds, felt, self.simulation.qpos, self._greys())
+        return self._eye.begin(seeds, felt, self.simulation.qpos, greys=self._greys())
 
     def _greys(self) -> Greys | None:
         """Return the greys of what does not look the same in every copy."""

@@ -76,9 +76,13 @@ class History:
         """Remember nothing yet."""
         self._depth, self._frames = depth, np.zeros(0, np.uint8)
 
-    def begin(self, frames: Frames) -> Frames:
-        """Return the history of an episode that begins with frames [B size size]: only those."""
-        self._frames = np.repeat(frames[:, None], self._depth, axis=1)
+    def begin(self, *frames: Frames) -> Frames:
+        """Return the history of an episode that begins with frames [B size size], oldest first.
+
+        The first stands for all that were before it.
+        """
+        before = (frames[0],) * (self._depth - len(frames))
+        self._frames = np.stack((*before, *frames), axis=1)
         return self._frames
 
     def follow(self, frames: Frames) -> Frames:

@@ -29,7 +29,8 @@ def with_camera(sensors: Layout) -> Layout:
 class Eye:
     """Looks through the model's camera `eye`, remembers 3 frames, and lets sensors drop out.
 
-    The oldest frame comes first; an episode begins with its first frame three times.
+    The oldest frame comes first; an episode begins with its first frame three times, or with what
+    led to it.
     """
 
     def __init__(
@@ -49,14 +50,20 @@ class Eye:
         self._outages = Outages(sensors, batch, *outages)
 
     def begin(
-        self, seeds: Sequence[int], felt: Observation, qpos: Array, greys: Greys | None = None
+        self,
+        seeds: Sequence[int],
+        felt: Observation,
+        *poses: Array,
+        greys: Greys | None = None,
     ) -> Observation:
-        """Return the first observation of episodes: what was `felt`, and what poses look like.
+        """Return the first observation of episodes: what was `felt`, and what `poses` look like.
 
-        `greys` [B] are those of geoms that do not look the same in every copy.
+        They are [B nq] each, up to 3 ticks, the last one now. `greys` [B] are those of geoms that
+        do not look the same in every copy.
         """
         self._outages.reset(seeds)
-        return self._joined(felt, self._history.begin(self._camera.look(qpos, greys)))
+        frames = [self._camera.look(qpos, greys) for qpos in poses]
+        return self._joined(felt, self._history.begin(*frames))
 
     def follow(self, felt: Observation, qpos: Array, greys: Greys | None = None) -> Observation:
         """Return the next observation."""

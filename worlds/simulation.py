@@ -147,6 +147,11 @@ class Simulation:
         """Joint positions of every copy, [B, nq]."""
         return self.state[:, 1 : 1 + self.model.nq]
 
+    @property
+    def qvel(self) -> Array:
+        """Joint velocities of every copy, [B, nv]."""
+        return self.state[:, 1 + self.model.nq : 1 + self.model.nq + self.model.nv]
+
     def close(self) -> None:
         """Stop the worker threads."""
         self._pool.close()

@@ -1,4 +1,4 @@
-"""Perception from a camera: what its last frames show, and how that moves.
+"""Perception from a camera: what its last frames show, how that moves, and what else is felt.
 
 Source: LeCun (2022) sec. 3, "perception module"; patches as tokens: Dosovitskiy et al. (2021).
 """
@@ -12,6 +12,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from agent.core.errors import nearest
 from agent.core.messages import Directive, Forecast, Observation, Percept
 from agent.core.protocols import Inbox, Ports, Site
 from agent.core.settings import Settings
@@ -21,17 +22,19 @@ from modules.perception.surprise import EPSILON, percept
 
 
 class PixelsPerception(nn.Module):
-    """Encodes the frames of one image sensor into a latent [B Z]; it looks at no other sensor.
+    """Encodes the frames of one image sensor, and sensors `beside` it, into a latent [B Z].
 
     Every frame passes the same encoder of patches; the latent is a linear map plus a small network
-    of what the latest frame shows and of how that changed from frame to frame. Pixels are measured
-    from their mean in exploration (`fit_normaliser`), so that a constant background is no signal.
-    A camera that is not valid shows that mean, and adds 1 to the squared uncertainty.
+    of what the latest frame shows, of how that changed from frame to frame, and of the scalars
+    beside. Pixels are measured from their mean in exploration (`fit_normaliser`), so that a
+    constant background is no signal, scalars by their mean and deviation. A sensor that is not
+    valid shows that mean; a camera then adds 1 to the squared uncertainty, and so does each scalar.
     """
 
     class Config(Settings):
         """`width` of the hidden layers, `patch` in pixels, `channels` per patch, frame `features`.
 
+        `beside` names the scalar sensors that are looked at, too: what a body feels of itself.
         `augment` changes frames in training only; see README.md beside it before using `shift`.
         """
 
@@ -39,6 +42,7 @@ class PixelsPerception(nn.Module):
         patch: int = Field(default=8, ge=1)
         channels: int = Field(default=16, ge=1)
         features: int = Field(default=32, ge=1)
+        beside: list[str] = []
         augment: Augment.Config = Augment.Config()
 
     reads: ClassVar[tuple[type, ...]] = (Observation, Directive)
@@ -47,11 +51,31 @@ class PixelsPerception(nn.Module):
 
     mean: Tensor
     scale: Tensor
+    centre: Tensor
+    extent: Tensor
 
     def __init__(self, config: Config, site: Site) -> None:
-        """Build an untrained encoder. Raises ValueError without one camera of whole patches."""
+        """Build an untrained encoder.
+
+        Raises ValueError without one camera of whole patches, and for what no scalar sensor is.
+        """
         super().__init__()
         self.site, self._camera = site, _camera(site)
+        names = site.sensors.scalars.names
+        for name in config.beside:
+            if name not in names:
+                raise ValueError(f"beside: no scalar sensor '{name}'; {nearest(name, names)}")
+        scalars = torch.arange(site.sensors.size)
+        felt = [scalars[site.sensors[name]] for name in config.beside]
+        self._felt = torch.cat([scalars[:0], *felt])
+        self._owner = torch.tensor(
+            [
+                site.sensors.names.index(n)
+                for n, s in zip(config.beside, felt, strict=True)
+                for _ in s
+            ],
+            dtype=torch.long,
+        )
         depth, height, width = site.sensors.channels[self._camera].shape
         if height % config.patch or width % config.patch:
             raise ValueError(f"patch {config.patch} does not divide {height}x{width} pixels")
@@ -59,14 +83,18 @@ class PixelsPerception(nn.Module):
         self._shape = (depth, height, width)
         self._augment = Augment(config.augment)
         self.frames = Frames(config, height, width)
-        self.linear = nn.Linear(depth * config.features, site.latent, bias=False)
+        told = depth * config.features + len(self._felt)
+        self.linear = nn.Linear(told, site.latent, bias=False)
         self.network = nn.Sequential(
-            nn.Linear(depth * config.features, config.width),
+            nn.Linear(told, config.width),
             nn.SiLU(),
             nn.Linear(config.width, site.latent),
         )
         self.register_buffer("mean", torch.zeros(height, width))
         self.register_buffer("scale", torch.ones(()))
+        if len(self._felt):
+            self.register_buffer("centre", torch.zeros(len(self._felt)))
+            self.register_buffer("extent", torch.ones(len(self._felt)))
 
     def ports(self) -> Ports:
         """Insist on the body's sensor layout and promise a latent of the site's size."""
@@ -81,6 +109,11 @@ class PixelsPerception(nn.Module):
         frames = self._frames(values).flatten(0, -3)
         self.mean.copy_(frames.mean(dim=0))
         self.scale.copy_((frames - self.mean).square().mean().sqrt().clamp(min=EPSILON))
+        if len(self._felt):
+            felt = values[..., self._felt].flatten(0, -2)
+            deviation = felt.std(dim=0)
+            self.centre.copy_(felt.mean(dim=0))
+            self.extent.copy_(deviation.where(deviation > EPSILON, torch.ones_like(deviation)))
 
     def augment(self, values: Tensor, seed: int) -> Tensor:
         """Return sensor values [..., O] as training may see them: a function of `seed`."""
@@ -93,7 +126,7 @@ class PixelsPerception(nn.Module):
 
     def encode(self, values: Tensor) -> Tensor:
         """Return latents [..., Z] of packed sensor values [..., O]; differentiable."""
-        return self.embed(self._frames(values))
+        return self.embed(self._frames(values), self._own(values))
 
     def reset(self, batch: int) -> None:
         """Nothing to forget: the frames carry their own past."""
@@ -106,21 +139,34 @@ class PixelsPerception(nn.Module):
         valid = observation.valid[:, self._camera] & (looked > 0)
         share = (valid * looked).view(-1, 1, 1, 1)
         frames = self._frames(observation.values)
-        latent = self.embed(torch.lerp(self.mean.expand_as(frames), frames, share))
-        missing = (~valid).to(latent.dtype)
+        known = observation.valid[:, self._owner] & (attention[:, self._owner] > 0)
+        felt = (self._own(observation.values) * attention[:, self._owner]).where(
+            known, torch.zeros(())
+        )
+        latent = self.embed(torch.lerp(self.mean.expand_as(frames), frames, share), felt)
+        missing = (~valid).to(latent.dtype) + (~known).sum(dim=1)
         return percept(latent, missing, inbox.last(Forecast))
 
-    def embed(self, frames: Tensor) -> Tensor:
-        """Return latents [..., Z] of frames [..., D S S] as the camera gives them."""
+    def embed(self, frames: Tensor, felt: Tensor) -> Tensor:
+        """Return latents [..., Z] of frames [..., D S S] as the camera gives them.
+
+        `felt` [..., n] are the scalars beside it, over their deviations.
+        """
         seen = self._seen(frames)
         moved = seen.diff(dim=-2)
-        told = torch.cat((seen[..., -1:, :], moved), dim=-2).flatten(-2)
+        shown = torch.cat((seen[..., -1:, :], moved), dim=-2).flatten(-2)
+        told = torch.cat((shown, felt), dim=-1)
         latents: Tensor = self.linear(told) + self.network(told)
         return latents
 
     def _frames(self, values: Tensor) -> Tensor:
         """Return the camera's frames [..., D S S] of sensor values [..., O]."""
         return values[..., self._where].reshape(*values.shape[:-1], *self._shape)
+
+    def _own(self, values: Tensor) -> Tensor:
+        """Return the scalars beside the camera [..., n] of sensor values [..., O], normalised."""
+        felt = values[..., self._felt]
+        return (felt - self.centre) / self.extent if len(self._felt) else felt
 
     def _seen(self, frames: Tensor) -> Tensor:
         """Return the features [..., D F] of frames [..., D S S].

@@ -56,6 +56,22 @@ def test_it_is_checked(capsys: pytest.CaptureFixture[str]) -> None:
     assert "config and wiring are sound" in capsys.readouterr().out
 
 
+def test_a_camera_may_have_sensors_beside_it(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tiny = (
+        "train={explore: {episodes: 20, ticks: 26}, learner: {steps: 3, batch: 2}, rehearse: null,"
+        " readouts: {steps: 3, horizon: 8}, detours: {steps: 3, states: 64, goals: 8, ticks: 8},"
+        " distil: {lessons: 4, steps: 2}, calibrate: {rounds: 2, episodes: 8, segments: 2}}"
+    )
+    beside = "perception.beside=[joint_angle]"
+    assert main(["train", str(PIXELS), tiny, beside, "--out", "w.safetensors"]) == 0
+    words = ["run", str(PIXELS), *SHORT, beside, "--checkpoint", "w.safetensors", "--out", "r"]
+    assert main(words) == 0
+    assert main(["check", str(PIXELS), "perception.beside=[joint_angel]"]) == 2
+    assert "did you mean 'joint_angle'" in capsys.readouterr().err
+
+
 def test_what_a_camera_costs_and_a_latent_keeps_is_measured(blank: Path, folder: Path) -> None:
     tiny = ["train={explore: {episodes: 20, ticks: 26}, learner: {steps: 3, batch: 2}}"]
     words = ["bench", "pixels", str(PIXELS), "world.looks=3", *tiny]

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from agent.core.messages import Action, Observation
-from worlds.eye import Eye, with_camera
+from worlds.eye import DEPTH, Eye, with_camera
 from worlds.simulation import Array
 from worlds.swingup import world as swingup
 
@@ -33,7 +33,8 @@ SENSORS = with_camera(swingup.SENSORS)
 class SwingupPixels:
     """`swingup`, and a camera that looks at it from the side: the last 3 frames, 64x64 grey pixels.
 
-    The oldest frame comes first; an episode begins with its first frame three times. The sensors of
+    The oldest frame comes first; an episode that begins in motion shows where that came from, as if
+    it had gone on evenly. The sensors of
     `swingup` are there too, before `camera`: as labels for readouts and guardrails in training. A
     perception of pixels looks at none of them.
     """
@@ -55,7 +56,9 @@ class SwingupPixels:
 
     def reset(self, seeds: Sequence[int]) -> Observation:
         """Start one episode per seed, as `swingup` does."""
-        return self._eye.begin(seeds, self._body.reset(seeds), self.simulation.qpos)
+        felt = self._body.reset(seeds)
+        now, moved = self.simulation.qpos, self.simulation.qvel / self.rate_hz
+        return self._eye.begin(seeds, felt, *(now - k * moved for k in reversed(range(DEPTH))))
 
     def step(self, action: Action) -> Observation:
         """Advance one tick (0.05 s). Raises PhysicsError if the physics becomes unstable."""

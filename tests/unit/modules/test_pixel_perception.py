@@ -40,7 +40,7 @@ def perception(**settings: object) -> PixelsPerception:
 
 def observed(values: Tensor, camera: bool = True) -> dict[type, object]:
     rows = len(values)
-    valid = torch.tensor([True, camera]).expand(rows, -1)
+    valid = torch.tensor([True, camera]).repeat(rows, 1)
     ask = Directive(
         torch.zeros(rows, 2), torch.ones(rows, 1), torch.ones(rows, 2), torch.full((rows,), 2)
     )
@@ -63,6 +63,32 @@ def test_no_other_sensor_is_looked_at() -> None:
     assert torch.equal(one.uncertainty, two.uncertainty)
     other[:, -1] += 1.0
     assert not torch.equal(made.encode(values), made.encode(other))
+
+
+def test_sensors_beside_the_camera_are_seen_and_missed() -> None:
+    made, values = perception(beside=["angle"]), pictures(4)
+    other = values.clone()
+    other[:, SENSORS["angle"]] += 100.0
+    assert not torch.equal(made.encode(values), made.encode(other))
+    wide = values * torch.cat((torch.full((2,), 9.0), torch.ones(SENSORS.size - 2)))
+    grown = perception(beside=["angle"])
+    grown.fit_normaliser(pictures(50) * (wide / values).nan_to_num(1.0)[:1])
+    torch.testing.assert_close(grown.encode(wide), made.encode(values), msg="its unit is no matter")
+    seen = observed(values)
+    torch.testing.assert_close(made.tick(Inbox(seen)).latent, made.encode(values))
+    lost = observed(values)
+    lost[Observation].valid[:, 0] = False  # type: ignore[attr-defined]
+    percept = made.tick(Inbox(lost))
+    mean = values.clone()
+    mean[:, SENSORS["angle"]] = made.centre
+    torch.testing.assert_close(percept.latent, made.encode(mean))
+    torch.testing.assert_close(percept.uncertainty, torch.full((4,), 2.0**0.5), msg="two scalars")
+
+
+@pytest.mark.parametrize("name", ["angel", "camera"])
+def test_what_is_beside_is_a_scalar_sensor(name: str) -> None:
+    with pytest.raises(ValueError, match=f"beside: no scalar sensor '{name}'; "):
+        perception(beside=[name])
 
 
 def test_a_camera_that_is_out_shows_the_mean_and_is_uncertain() -> None:

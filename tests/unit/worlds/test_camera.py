@@ -94,6 +94,7 @@ def test_a_history_forgets_the_oldest() -> None:
     assert history.begin(one)[0, :, 0, 0].tolist() == [1, 1, 1]
     assert history.follow(two)[0, :, 0, 0].tolist() == [1, 1, 2]
     assert history.follow(one)[0, :, 0, 0].tolist() == [1, 2, 1]
+    assert history.begin(one, two)[0, :, 0, 0].tolist() == [1, 1, 2]
 
 
 def test_without_gl_the_camera_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

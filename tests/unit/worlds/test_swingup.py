@@ -116,3 +116,27 @@ def test_the_camera_shows_the_same_body_and_the_tip_where_it_is(world: Swingup) 
     finally:
         seen.close()
         felt.close()
+
+
+def test_an_episode_that_begins_in_motion_shows_where_it_came_from() -> None:
+    world = SwingupPixels(SwingupPixels.Config(), 2)
+    try:
+        moving = world.reset([3, 4])
+        frames = moving.values[:, world.sensors["camera"]].reshape(2, 3, 64, 64)
+        for frame, row in zip(frames, moving.values, strict=True):
+            place, speed = float(row[SENSORS["position"]]), float(row[SENSORS["velocity"]])
+            sine, cosine, spin = row[2:5].tolist()
+            lean = np.arctan2(sine, cosine)
+            for shown, ago in zip(frame, (0.1, 0.05, 0.0), strict=True):
+                x = place - ago * speed + POLE_M * np.sin(lean - ago * spin)
+                y = POLE_M * np.cos(lean - ago * spin)
+                at = torch.tensor([(0.5 - y / 3.4) * 64, (x / 3.4 + 0.5) * 64])
+                brightest = (shown == shown.max()).nonzero().float()
+                assert float((brightest.mean(dim=0) + 0.5 - at).abs().max()) < 1.5
+        still = world.reset([trials.EVALUATION_SEEDS, trials.EVALUATION_SEEDS + 1]).values[
+            :, world.sensors["camera"]
+        ]
+        frames = still.reshape(2, 3, 64, 64)
+        assert torch.equal(frames[:, 0], frames[:, 2]), "at rest nothing has moved"
+    finally:
+        world.close()
