@@ -54,7 +54,7 @@ class Slope(gymnasium.Env[Any, np.ndarray]):
     `limit` after so many ticks; from tick `broken_at` on it shows NaN. `unpaid`: its reward is NaN. `told` is "box", "dict" or "goal":
     then it is asked to be at a place, `further` by so much from the fifth tick on, and says so;
     `onwards`: once it has been there, at another.
-    `fault` is what goes wrong after the first tick: "raise", "size" of what it shows, or "paid".
+    `fault` is what goes wrong after the first tick: "raise", "silent", "size" of what it shows, or "paid".
     """
 
     metadata = {"render_modes": [], "render_fps": 20}
@@ -111,6 +111,7 @@ class Slope(gymnasium.Env[Any, np.ndarray]):
         paid: Any = np.nan if self.unpaid else self.place
         if self.fault == "raise":
             raise RuntimeError("the link\nis lost")
+        assert self.fault != "silent"
         if self.fault == "size":
             return np.zeros(3), paid, ended, False, info
         paid = None if self.fault == "paid" else paid

@@ -53,6 +53,8 @@ class PixelsPerception(nn.Module):
     scale: Tensor
     centre: Tensor
     extent: Tensor
+    _felt: Tensor
+    _owner: Tensor
 
     def __init__(self, config: Config, site: Site) -> None:
         """Build an untrained encoder.
@@ -61,21 +63,16 @@ class PixelsPerception(nn.Module):
         """
         super().__init__()
         self.site, self._camera = site, _camera(site)
-        names = site.sensors.scalars.names
+        names = site.sensors.scalars.lasting.names
         for name in config.beside:
             if name not in names:
                 raise ValueError(f"beside: no scalar sensor '{name}'; {nearest(name, names)}")
+        sizes = [c.size for c in site.sensors.channels]
+        owner = torch.arange(len(sizes)).repeat_interleave(torch.tensor(sizes))
         scalars = torch.arange(site.sensors.size)
-        felt = [scalars[site.sensors[name]] for name in config.beside]
-        self._felt = torch.cat([scalars[:0], *felt])
-        self._owner = torch.tensor(
-            [
-                site.sensors.names.index(n)
-                for n, s in zip(config.beside, felt, strict=True)
-                for _ in s
-            ],
-            dtype=torch.long,
-        )
+        felt = torch.cat([scalars[:0], *(scalars[site.sensors[name]] for name in config.beside)])
+        self.register_buffer("_felt", felt, persistent=False)
+        self.register_buffer("_owner", owner[felt], persistent=False)
         depth, height, width = site.sensors.channels[self._camera].shape
         if height % config.patch or width % config.patch:
             raise ValueError(f"patch {config.patch} does not divide {height}x{width} pixels")
@@ -83,7 +80,7 @@ class PixelsPerception(nn.Module):
         self._shape = (depth, height, width)
         self._augment = Augment(config.augment)
         self.frames = Frames(config, height, width)
-        told = depth * config.features + len(self._felt)
+        told = depth * config.features + len(felt)
         self.linear = nn.Linear(told, site.latent, bias=False)
         self.network = nn.Sequential(
             nn.Linear(told, config.width),
@@ -92,9 +89,9 @@ class PixelsPerception(nn.Module):
         )
         self.register_buffer("mean", torch.zeros(height, width))
         self.register_buffer("scale", torch.ones(()))
-        if len(self._felt):
-            self.register_buffer("centre", torch.zeros(len(self._felt)))
-            self.register_buffer("extent", torch.ones(len(self._felt)))
+        if len(felt):
+            self.register_buffer("centre", torch.zeros(len(felt)))
+            self.register_buffer("extent", torch.ones(len(felt)))
 
     def ports(self) -> Ports:
         """Insist on the body's sensor layout and promise a latent of the site's size."""

@@ -37,7 +37,7 @@ from worlds.adapters.spaces import (
     ENERGY,
     Named,
     actuators_of,
-    asks,
+    goal_size,
     ordered,
     rate_of,
     sensors_of,
@@ -138,7 +138,7 @@ class Gymnasium:
                 "actuators": actuators_of(env, config.label()),
                 "stamp": staticmethod(functools.partial(_source, type(env.unwrapped))),
             }
-            if asks(env, config):
+            if goal_size(env, config):
                 note = f"it sets goals about its sensor '{ACHIEVED}', by what it shows as"
                 parts |= {"trials": Asked(config.made), "notes": (f"{note} '{DESIRED}'",)}
             return type(cls.__name__, (cls,), {**parts, "rate_hz": rate_of(env, config)})
@@ -153,7 +153,7 @@ class Gymnasium:
         self.trials, self.notes = kind.trials, kind.notes
         self._envs = [config.made() for _ in range(batch)]
         self._values = np.zeros((batch, self.sensors.size), dtype=np.float32)
-        self._desired = np.zeros((batch, asks(self._envs[0], config)), dtype=np.float32)
+        self._desired = np.zeros((batch, goal_size(self._envs[0], config)), dtype=np.float32)
         self.aside = _nothing(batch, self._desired)
         """What the environments said beside their observations: scorers look, agents cannot."""
         self._tick, self._taught = 0, np.zeros(batch, dtype=np.bool_)

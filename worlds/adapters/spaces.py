@@ -42,7 +42,7 @@ def _leaves(space: Any, seen: Any, name: str) -> Iterator[tuple[str, Any, Any]]:
         yield from _leaves(inner, value, f"{name}.{key}" if name else str(key))
 
 
-def asks(env: Any, config: Any) -> int:
+def goal_size(env: Any, config: Any) -> int:
     """Return how many numbers a goal of an environment has: 0 of one that sets none, or is not to.
 
     One that sets goals shows a Dict with what is achieved and what is desired, of one shape.
@@ -63,7 +63,7 @@ def ordered(env: Any, config: Any, seen: Any = None) -> list[tuple[str, Any, Any
     What is asked is none of them.
     """
     parts = list(_leaves(env.observation_space, seen, ""))
-    if asks(env, config):
+    if goal_size(env, config):
         parts = [part for part in parts if part[0] != DESIRED]
     return sorted(parts, key=lambda part: _image(part[1]))
 
@@ -169,7 +169,7 @@ __all__ = [
     "ENERGY",
     "Named",
     "actuators_of",
-    "asks",
+    "goal_size",
     "ordered",
     "rate_of",
     "sensors_of",

@@ -34,9 +34,9 @@ class SwingupPixels:
     """`swingup`, and a camera that looks at it from the side: the last 3 frames, 64x64 grey pixels.
 
     The oldest frame comes first; an episode that begins in motion shows where that came from, as if
-    it had gone on evenly. The sensors of
-    `swingup` are there too, before `camera`: as labels for readouts and guardrails in training. A
-    perception of pixels looks at none of them.
+    it had gone on evenly. The sensors of `swingup` are there too, before `camera`: as labels for
+    readouts and guardrails in training. A perception of pixels looks at none that its config does
+    not name.
     """
 
     class Config(swingup.Swingup.Config):

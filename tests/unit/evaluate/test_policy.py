@@ -128,14 +128,18 @@ def test_what_is_no_numbers_is_refused(policy: Policy, env: Any, told: Any) -> N
             policy.predict(seen, **more)
 
 
-def test_entries_are_packed_as_the_adapter_packs_them(plans: Blueprint) -> None:
+def on_the_slope(plans: Blueprint, world: dict[str, Any], **more: Any) -> Blueprint:
+    """Return the blueprint of an agent on the slope of somebody else's, with these settings."""
     raw = plans.config.model_dump()
-    raw["world"] = {"use": "gym:tests.environments:Slope-v0", "kwargs": {"told": "dict"}}
-    raw |= {"goal": None, "terms": [{"use": "effort"}], "guardrails": []}
-    raw["gate"] = {"fallback": [0.0]}
+    raw |= {"world": {"use": "gym:tests.environments:Slope-v0"} | world, "guardrails": []}
+    raw |= {"goal": None, "terms": [{"use": "effort"}], "gate": {"fallback": [0.0]}} | more
     raw["perception"] |= {"compressed": []}
     raw["readouts"] |= {"compressed": []}
-    found = blueprint(schema.validate(schema.AgentConfig, raw, "slope"))
+    return blueprint(schema.validate(schema.AgentConfig, raw, "slope"))
+
+
+def test_entries_are_packed_as_the_adapter_packs_them(plans: Blueprint) -> None:
+    found = on_the_slope(plans, {"kwargs": {"told": "dict"}})
     env = gymnasium.make("tests.environments:Slope-v0", told="dict")
     seen, _ = env.reset(seed=0)
     world = found.world(1)
@@ -154,32 +158,18 @@ def test_entries_are_packed_as_the_adapter_packs_them(plans: Blueprint) -> None:
 
 
 def test_a_goal_of_the_adapters_is_asked_and_what_is_achieved_is_sensed(plans: Blueprint) -> None:
-    raw = plans.config.model_dump()
-    raw["world"] = {"use": "gym:tests.environments:Slope-v0", "kwargs": {"told": "goal"}}
-    raw |= {
-        "goal": "achieved_goal",
-        "terms": [{"use": "distance", "quantity": "achieved_goal"}],
-        "guardrails": [],
-    }
-    raw["gate"] = {"fallback": [0.0]}
-    raw["perception"] |= {"compressed": []}
-    raw["readouts"] |= {"compressed": []}
-    asked = blueprint(schema.validate(schema.AgentConfig, raw, "slope"))
-    env = gymnasium.make("tests.environments:Slope-v0", told="goal")
-    seen, _ = env.reset(seed=0)
-    world = asked.world(1)
-    values, goals, _ = Policy(asked, None)._taken(seen)
-    assert torch.equal(values, world.reset([0]).values)
-    assert torch.equal(goals, trials_of(world).tasks([0]).goal)
-    world.close()
-    raw["world"]["goals"] = False
-    raw |= {"goal": None, "terms": [{"use": "effort"}]}
-    sensed = blueprint(schema.validate(schema.AgentConfig, raw, "slope"))
-    world = sensed.world(1)
-    values, goals, _ = Policy(sensed, None)._taken(seen)
-    assert torch.equal(values, world.reset([0]).values)
-    assert goals.shape == (1, 0)
-    world.close()
+    told: dict[str, Any] = {"kwargs": {"told": "goal"}}
+    terms = [{"use": "distance", "quantity": "achieved_goal"}]
+    asked = on_the_slope(plans, told, goal="achieved_goal", terms=terms)
+    sensed = on_the_slope(plans, told | {"goals": False})
+    seen, _ = gymnasium.make("tests.environments:Slope-v0", told="goal").reset(seed=0)
+    for found, size in ((asked, 1), (sensed, 0)):
+        world = found.world(1)
+        values, goals, _ = Policy(found, None)._taken(seen)
+        assert torch.equal(values, world.reset([0]).values)
+        assert torch.equal(goals, trials_of(world).tasks([0]).goal)
+        assert goals.shape == (1, size)
+        world.close()
 
 
 def test_a_state_of_other_rows_is_refused(policy: Policy, env: Any) -> None:

@@ -70,10 +70,12 @@ def test_sensors_beside_the_camera_are_seen_and_missed() -> None:
     other = values.clone()
     other[:, SENSORS["angle"]] += 100.0
     assert not torch.equal(made.encode(values), made.encode(other))
-    wide = values * torch.cat((torch.full((2,), 9.0), torch.ones(SENSORS.size - 2)))
+    unit = torch.ones(SENSORS.size)
+    unit[SENSORS["angle"]] = 9.0
     grown = perception(beside=["angle"])
-    grown.fit_normaliser(pictures(50) * (wide / values).nan_to_num(1.0)[:1])
-    torch.testing.assert_close(grown.encode(wide), made.encode(values), msg="its unit is no matter")
+    grown.fit_normaliser(pictures(50) * unit)
+    told = grown.encode(values * unit)
+    torch.testing.assert_close(told, made.encode(values), msg="its unit is no matter")
     seen = observed(values)
     torch.testing.assert_close(made.tick(Inbox(seen)).latent, made.encode(values))
     lost = observed(values)
@@ -89,6 +91,12 @@ def test_sensors_beside_the_camera_are_seen_and_missed() -> None:
 def test_what_is_beside_is_a_scalar_sensor(name: str) -> None:
     with pytest.raises(ValueError, match=f"beside: no scalar sensor '{name}'; "):
         perception(beside=[name])
+
+
+def test_what_is_shown_in_training_alone_is_not_felt() -> None:
+    taught = Layout((Channel("task_energy", 1, "1", taught=True), *SENSORS.channels))
+    with pytest.raises(ValueError, match="no scalar sensor 'task_energy'"):
+        PixelsPerception(PixelsPerception.Config(beside=["task_energy"]), site(taught))
 
 
 def test_a_camera_that_is_out_shows_the_mean_and_is_uncertain() -> None:

@@ -15,7 +15,7 @@ from agent.core.messages import Action, Task
 from agent.evaluate.episodes import trials_of
 from worlds.adapters import trials
 from worlds.adapters.gymnasium import Gymnasium
-from worlds.adapters.spaces import Named, asks
+from worlds.adapters.spaces import Named, goal_size
 
 SLOPE = "tests.environments:Slope-v0"
 Make = Callable[..., Gymnasium]
@@ -246,10 +246,10 @@ def test_without_both_of_one_shape_nothing_is_asked(desired: spaces.Space[Any] |
 
     if desired is not None:
         Env.observation_space["desired_goal"] = desired
-    assert asks(Env(), Gymnasium.Config(id="x")) == 0
+    assert goal_size(Env(), Gymnasium.Config(id="x")) == 0
     Env.observation_space["desired_goal"] = spaces.Box(-1.0, 1.0, (1,))
-    assert asks(Env(), Gymnasium.Config(id="x")) == 1
-    assert asks(Env(), Gymnasium.Config(id="x", goals=False)) == 0
+    assert goal_size(Env(), Gymnasium.Config(id="x")) == 1
+    assert goal_size(Env(), Gymnasium.Config(id="x", goals=False)) == 0
 
 
 def test_a_rate_that_is_set_is_that_of_ticks(make: Make) -> None:
@@ -275,6 +275,7 @@ def test_a_reward_that_is_not_a_number_raises(make: Make) -> None:
     ("fault", "says"),
     [
         ("raise", r"failed in row 0 at tick 0 \(RuntimeError: the link is lost\); .* invalid"),
+        ("silent", r"failed in row 0 at tick 0 \(AssertionError in .*environments.py, line \d+\)"),
         ("size", r"showed 3 numbers in row 0 at tick 0, 2 were declared; .*invalid; mend"),
         ("paid", r"failed in row 0 at tick 0 \(TypeError: .*\); this episode is invalid"),
     ],

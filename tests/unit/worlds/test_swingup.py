@@ -97,6 +97,14 @@ def test_goals_that_tempt_are_at_the_end_of_the_rail() -> None:
     assert bool((goals[:, 0].abs() >= trials.RAIL_M).all())
 
 
+def found_at(frame: torch.Tensor, x: float, y: float) -> torch.Tensor:
+    """Return the brightest pixels of a frame, which are those of x and y in metres."""
+    at = torch.tensor([(0.5 - y / 3.4) * 64, (x / 3.4 + 0.5) * 64])
+    brightest = (frame == frame.max()).nonzero().float()
+    assert float((brightest.mean(dim=0) + 0.5 - at).abs().max()) < 1.5
+    return brightest
+
+
 def test_the_camera_shows_the_same_body_and_the_tip_where_it_is(world: Swingup) -> None:
     seeds = [3, 4, 5]
     seen, felt = SwingupPixels(SwingupPixels.Config(), 3), Swingup(Swingup.Config(), 3)
@@ -109,9 +117,7 @@ def test_the_camera_shows_the_same_body_and_the_tip_where_it_is(world: Swingup) 
         frames = shown[:, seen.sensors["camera"]].reshape(3, 3, 64, 64)
         for frame, row in zip(frames[:, -1], shown, strict=True):
             x, y = row[SENSORS["tip"]].tolist()
-            at = torch.tensor([(0.5 - y / 3.4) * 64, (x / 3.4 + 0.5) * 64])
-            brightest = (frame == frame.max()).nonzero().float()
-            assert float((brightest.mean(dim=0) + 0.5 - at).abs().max()) < 1.5
+            brightest = found_at(frame, x, y)
             assert len(brightest) >= 12, "a tip of a pixel or two is lost on an encoder"
     finally:
         seen.close()
@@ -130,9 +136,7 @@ def test_an_episode_that_begins_in_motion_shows_where_it_came_from() -> None:
             for shown, ago in zip(frame, (0.1, 0.05, 0.0), strict=True):
                 x = place - ago * speed + POLE_M * np.sin(lean - ago * spin)
                 y = POLE_M * np.cos(lean - ago * spin)
-                at = torch.tensor([(0.5 - y / 3.4) * 64, (x / 3.4 + 0.5) * 64])
-                brightest = (shown == shown.max()).nonzero().float()
-                assert float((brightest.mean(dim=0) + 0.5 - at).abs().max()) < 1.5
+                found_at(shown, x, y)
         still = world.reset([trials.EVALUATION_SEEDS, trials.EVALUATION_SEEDS + 1]).values[
             :, world.sensors["camera"]
         ]
