@@ -1,6 +1,6 @@
 """The course of training, from exploring to margins.
 
-What `understanding` does; then critic, cost-to-go, distil, calibrate.
+What `understanding` does; then critic, lookahead, cost-to-go, distil, calibrate.
 
 Nothing here is rewarded. The world model learns by watching what its own random commands do; the
 cost-to-go, the policy and the margins are then made inside that model, and the margins checked
@@ -25,6 +25,7 @@ from agent.train.calibrate_levels import calibrate_levels
 from agent.train.dataset import Dataset
 from agent.train.detours import Detours, fit_to_go, imagine_moves
 from agent.train.distil import Distil, skill
+from agent.train.lookahead import Lookahead, look_ahead
 from agent.train.progress import Figures, Ledger
 from agent.train.recall import recalling
 from agent.train.stages import fit_critic, intrinsic
@@ -37,6 +38,7 @@ LEVEL_SEEDS = 700_000
 class Course(Study):
     """Settings of every stage; `explore` and `calibrate` are the ones that use the world."""
 
+    lookahead: Lookahead = Lookahead()
     detours: Detours = Detours()
     distil: Distil = Distil()
     calibrate: Calibrate = Calibrate()
@@ -106,7 +108,7 @@ def _provisional(mind: Mind, course: Course, dataset: Dataset) -> dict[str, Tens
 def _imagined_stages(
     blueprint: Blueprint, mind: Mind, course: Course, dataset: Dataset, ledger: Ledger, seed: int
 ) -> Figures:
-    """Learn the trainable terms and the policy inside the world model."""
+    """Learn what critic, trainable terms and policy learn inside the world model."""
     site = mind.site
     perception = recalling(mind.perception, site.sensors)
     figures: Figures = {}
@@ -114,6 +116,8 @@ def _imagined_stages(
         return figures
     values = _allowed(mind, dataset.values)
     goals = _aims(mind, values)
+    found = look_ahead(mind, perception, dataset, goals, course.lookahead, ledger, seed)
+    figures |= {f"lookahead.{k}": v for k, v in found.items()}
     for term in (t for t in mind.terms if isinstance(t, nn.Module) and not _shown_by_others(t)):
         moves = imagine_moves(
             course.detours,

@@ -19,6 +19,7 @@ from agent.core.settings import Settings
 from agent.core.spec import Layout
 from agent.train.dataset import Dataset
 from agent.train.images import Album
+from agent.train.lookahead import Lookahead
 
 TRAINING_SEEDS = 1_000_000
 """Seeds from here on belong to evaluation; nothing learns from them."""
@@ -77,6 +78,7 @@ class Acting(Settings):
     steps: int = Field(default=1000, ge=1)
     noise: float = Field(default=0.2, ge=0)
     weights: dict[str, Annotated[float, Field(ge=0)]] = {}
+    lookahead: Lookahead = Lookahead()
 
 
 class Explorer:

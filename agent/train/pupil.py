@@ -15,6 +15,7 @@ from agent.train.asking import directives, expect_comparable
 from agent.train.dataset import HELD_OUT, Dataset
 from agent.train.explore import Explorer, explorer_batch
 from agent.train.fitting import fit_readouts
+from agent.train.lookahead import look_ahead
 from agent.train.progress import descend, silent
 from agent.train.stages import fit_critic, intrinsic
 from modules.world_model.learn import Learner
@@ -117,4 +118,7 @@ def pupil(
     if any(t.kind == "intrinsic" for t in mind.terms):
         wanted = intrinsic(mind)
         fit_critic(mind.critic, mind.memory, mind.perception, dataset, wanted, silent(), seed)
-    return Pupil(blueprint.assemble(mind.tensors()), aims, study.explore.acting.weights)
+    mind = blueprint.assemble(mind.tensors())
+    ahead = study.explore.acting.lookahead
+    look_ahead(mind, mind.perception, dataset, aims, ahead, silent(), seed)
+    return Pupil(mind, aims, study.explore.acting.weights)

@@ -6,6 +6,8 @@ TD(lambda) targets: Sutton, Barto (2018) sec. 12.1.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from pydantic import Field
 from torch import Tensor, nn
@@ -113,17 +115,38 @@ class TDLambdaCritic(nn.Module):
         goal = torch.zeros(len(flat))
         for _ in range(config.rounds):
             goal = self.targets(latents, energy, ended).reshape(-1)
-            for _ in range(config.steps // config.rounds):
-                shape = (config.members, config.batch)
-                pick = torch.randint(len(flat), shape, generator=generator)
-                loss = torch.zeros(())
-                for net, rows in zip(self.nets, pick, strict=True):
-                    value = F.softplus(net(flat[rows]).squeeze(-1))
-                    loss = loss + F.mse_loss(value, goal[rows] / self.scale)
-                optimiser.zero_grad(set_to_none=True)
-                loss.backward()  # type: ignore[no-untyped-call]
-                optimiser.step()
+            self._descend(flat, goal, config.steps // config.rounds, optimiser, generator)
         with torch.no_grad():
             error = (self.views(flat).mean(dim=0) - goal).square().mean()
             explained = 1 - error / goal.var().clamp(min=1e-12)
         return {"error": float(error.sqrt()), "explained": float(explained)}
+
+    def discounts(self, ticks: int) -> Tensor:
+        """Return by what energies 0 to `ticks` ticks later count now [ticks + 1]."""
+        return self.config.discount ** torch.arange(ticks + 1)
+
+    def regress(self, latents: Tensor, targets: Tensor, steps: int, seed: int = 0) -> float:
+        """Take `steps` towards `targets` [n] of latents [n Z]; return the rms error left.
+
+        Deterministic in both and in `seed`. The size of energies stays.
+        """
+        optimiser = torch.optim.Adam(self.parameters(), lr=self.config.rate)
+        generator = torch.Generator().manual_seed(seed * MIX)
+        self._descend(latents, targets, steps, optimiser, generator)
+        with torch.no_grad():
+            return float((self.views(latents).mean(dim=0) - targets).square().mean().sqrt())
+
+    def _descend(
+        self, latents: Tensor, goal: Tensor, steps: int, optimiser: Any, generator: torch.Generator
+    ) -> None:
+        """Take `steps` towards `goal` [n] of latents [n Z], in minibatches a member."""
+        config = self.config
+        for _ in range(steps):
+            pick = torch.randint(len(latents), (config.members, config.batch), generator=generator)
+            loss = torch.zeros(())
+            for net, rows in zip(self.nets, pick, strict=True):
+                value = F.softplus(net(latents[rows]).squeeze(-1))
+                loss = loss + F.mse_loss(value, goal[rows] / self.scale)
+            optimiser.zero_grad(set_to_none=True)
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimiser.step()

@@ -88,6 +88,22 @@ def test_the_critic_of_who_acts_anticipates_drives_alone(drive: bool) -> None:
     assert bool(low > high + 0.1) == drive, "it pays to be high, and goes on to"
 
 
+def test_who_acts_may_look_ahead_in_between() -> None:
+    torch.manual_seed(0)
+    term = {"use": "predicted", "quantity": "task_energy", "best": -1.0, "drive": True}
+    parts = {"terms": [term], "critic": {"use": "td_lambda", "discount": 0.9, "steps": 300}}
+    found = agent(**parts)
+    dataset = explored(found, silent())
+    acting = {**EXPLORE["acting"], "lookahead": {"rounds": 4, "states": 64, "steps": 100}}
+    train = found.config.train | {"explore": {**EXPLORE, "acting": acting}}
+    low = dataset.values[:, :1]
+    plain, ahead = (
+        pupil(a, course_of(a), dataset, 1).mind for a in (found, agent(**parts, train=train))
+    )
+    said = [m.critic.anticipate(m.perception.encode(low)).mean() for m in (plain, ahead)]
+    assert float(said[1]) < 0.95 * float(said[0]), "plans climb faster than what was lived"
+
+
 def test_rounds_are_of_whole_batches() -> None:
     found = course_of(agent()).explore
     assert starts(found, 10) == [0, 1, 2, 3]

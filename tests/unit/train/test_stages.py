@@ -96,11 +96,11 @@ def test_the_same_seed_trains_the_same_agent_also_after_interruptions(
 def test_a_filter_learns_to_complete_and_state_has_no_such_stage(trained: Trained) -> None:
     assert not [name for name in trained.figures if name.startswith("completion")]
     course = [*TINY, *CHEAP, "perception={use: filter, compressed: [impact]}"]
-    course += ["train.completion.steps=50"]
+    course += ["train.completion.steps=50", "train.lookahead={rounds: 1, states: 8, steps: 5}"]
     filtering = blueprint(schema.load(REACH, course))
     ledger, kept = shelf(every_s=60.0)
     found = train(filtering, ledger)
-    assert {"completion.error_0", "completion.error_16"} <= set(found.figures)
+    assert {"completion.error_0", "completion.error_16", "lookahead.planned"} <= set(found.figures)
     above = {"level", "joint", "level_readouts", "calibrate_levels", "explore_round"}
     assert kept.keys() == STAGES.keys() - {"surprise", "watch", "rehearse"} - above
     assert set(found.tensors) == set(filtering.assemble().tensors())
