@@ -152,7 +152,7 @@ scoreboard: $(READY)  ## all worlds, our agents and the baselines (a day; every 
 
 DMC_LONG := train.explore.episodes=100 train.explore.acting.rounds=5 train.explore.acting.steps=2000 train.learner.steps=8000 train.readouts.steps=4000
 
-dmc: $(READY)  ## train tasks of the DeepMind Control Suite, three seeds each, and evaluate them (three hours)
+dmc: $(READY)  ## train tasks of the DeepMind Control Suite, three seeds each, and evaluate them (four hours)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check dm-control==1.0.50
 	for name in cartpole-swingup reacher-easy ball_in_cup-catch walker-walk; do for seed in 0 1 2; do \
 	  $(BIN)/python run_agent.py train configs/dmc/$$name.yaml --fresh --seed $$seed \
