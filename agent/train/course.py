@@ -25,7 +25,7 @@ from agent.train.calibrate_levels import calibrate_levels
 from agent.train.dataset import Dataset
 from agent.train.detours import Detours, fit_to_go, imagine_moves
 from agent.train.distil import Distil, skill
-from agent.train.lookahead import Lookahead, look_ahead
+from agent.train.lookahead import Lookahead, expect_teachable, look_ahead
 from agent.train.progress import Figures, Ledger
 from agent.train.recall import recalling
 from agent.train.stages import fit_critic, intrinsic
@@ -65,6 +65,8 @@ def train(blueprint: Blueprint, ledger: Ledger) -> Trained:
     Raises InputError if the config's `train` section does not fit.
     """
     course = course_of(blueprint)
+    for config in (course.lookahead, course.explore.acting.lookahead):
+        expect_teachable(blueprint.singles["critic"].kind, config)  # now rather than after an hour
     seed, begin, busy = blueprint.config.seed, time.monotonic(), time.process_time()
     understood = understand(blueprint, course, ledger)
     mind, dataset, figures = understood.mind, understood.dataset, understood.figures

@@ -10,7 +10,7 @@ planning; Munos, Szepesvari (2008), Finite-Time Bounds for Fitted Value Iteratio
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol, runtime_checkable
+from typing import Protocol
 
 import torch
 from pydantic import Field
@@ -40,7 +40,6 @@ class Lookahead(Settings):
     steps: int = Field(default=400, ge=1)
 
 
-@runtime_checkable
 class Regressing(Protocol):
     """A critic that learns from anticipations that others made."""
 
@@ -69,6 +68,15 @@ class Regressing(Protocol):
         ...
 
 
+def expect_teachable(kind: type, config: Lookahead) -> None:
+    """Raise InputError if plans are to teach critics of this class, and cannot."""
+    if config.rounds and not (hasattr(kind, "regress") and hasattr(kind, "discounts")):
+        raise InputError(
+            f"train.lookahead: expected a critic that can learn from plans, came {kind.__name__};"
+            f" use td_lambda, or leave rounds at 0"
+        )
+
+
 def look_ahead(
     mind: Mind,
     perception: Encoder,
@@ -83,17 +91,14 @@ def look_ahead(
     Plans are as ever, of the config's horizon and with all terms, each for one of `aims` [n G]; G
     is 0 where nothing is asked. They begin their search from what was really done. What counts for
     the critic is what intrinsic terms charge in them. Without such there is nothing to learn.
-    Raises InputError if the critic cannot learn from targets.
+    Raises InputError as `expect_teachable` does.
     """
     drives = [term for term in mind.terms if term.kind == "intrinsic"]
     if not config.rounds or not drives:
         return {}
-    critic, horizon = mind.critic, mind.configurator.config.horizon
-    if not isinstance(critic, Regressing):
-        raise InputError(
-            f"train.lookahead: expected a critic that can learn from plans, came"
-            f" {type(critic).__name__}; use td_lambda, or leave rounds at 0"
-        )
+    expect_teachable(type(mind.critic), config)
+    critic: Regressing = mind.critic
+    horizon = mind.configurator.config.horizon
     latents, targets = torch.zeros(0, mind.site.latent), torch.zeros(0)
     kept, figures = ledger.load("lookahead"), Figures()
     if kept is not None:

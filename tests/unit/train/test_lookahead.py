@@ -7,17 +7,22 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from agent.config import schema
+from agent.config.build import blueprint
 from agent.core.errors import InputError
 from agent.core.guardrails import Guardrails
 from agent.core.messages import Directive, Rollout
 from agent.core.objective import GuardedObjective
 from agent.core.protocols import Site
+from agent.core.settings import Settings
+from agent.train.course import train
 from agent.train.lookahead import Lookahead, look_ahead
 from agent.train.progress import Figures, Ledger, State, silent
 from modules.actor.cem import CEM
 from modules.cost.composite import CompositeCost
+from tests.tiny import REACH
 from tests.toys import ACTUATORS, Adding, Below, Place
 from tests.unit.modules.test_critic import PLACE, SITE, Seeing, trained, walks
 
@@ -102,11 +107,31 @@ def test_an_interrupted_one_goes_on_bit_for_bit() -> None:
         assert torch.equal(value, resumed.state_dict()[name]), name
 
 
-def test_no_rounds_change_nothing_and_a_critic_that_cannot_learn_is_refused() -> None:
+def test_no_rounds_change_nothing() -> None:
     critic = trained()
     before = {k: v.clone() for k, v in critic.state_dict().items()}
     assert looked(mind(critic), silent(), Lookahead()) == {}
     assert all(torch.equal(v, critic.state_dict()[k]) for k, v in before.items())
-    mute = SimpleNamespace(anticipate=lambda latents: latents[..., 0] * 0)
-    with pytest.raises(InputError, match="train.lookahead: expected a critic that can learn"):
-        looked(mind(mute), silent())
+
+
+class Mute(nn.Module):
+    """A critic that learns nothing."""
+
+    Config = Settings
+
+    def __init__(self, config: Settings, site: Site) -> None:
+        """Need nothing."""
+        super().__init__()
+
+    def anticipate(self, latents: Tensor) -> Tensor:
+        """Return nothing."""
+        return latents[..., 0] * 0
+
+
+@pytest.mark.parametrize("where", ["train.lookahead", "train.explore.acting.lookahead"])
+def test_a_critic_that_cannot_learn_is_refused_before_anything_is_tried(where: str) -> None:
+    mute = f"critic={{use: '{__name__}:Mute'}}"
+    found = blueprint(schema.load(REACH, [mute, f"{where}.rounds=1", "eval.checkpoints=[]"]))
+    ledger = Ledger(lambda *_: pytest.fail("tried"), lambda *_: None, lambda _: None)
+    with pytest.raises(InputError, match="train.lookahead: expected a critic .* came Mute"):
+        train(found, ledger)
