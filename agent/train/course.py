@@ -1,6 +1,6 @@
 """The course of training, from exploring to margins.
 
-What `understanding` does; then critic, lookahead, cost-to-go, distil, calibrate.
+What `understanding` does; then critic, cost-to-go, lookahead, distil, calibrate.
 
 Nothing here is rewarded. The world model learns by watching what its own random commands do; the
 cost-to-go, the policy and the margins are then made inside that model, and the margins checked
@@ -110,7 +110,7 @@ def _provisional(mind: Mind, course: Course, dataset: Dataset) -> dict[str, Tens
 def _imagined_stages(
     blueprint: Blueprint, mind: Mind, course: Course, dataset: Dataset, ledger: Ledger, seed: int
 ) -> Figures:
-    """Learn what critic, trainable terms and policy learn inside the world model."""
+    """Learn what trainable terms, critic and policy learn inside the world model."""
     site = mind.site
     perception = recalling(mind.perception, site.sensors)
     figures: Figures = {}
@@ -118,8 +118,6 @@ def _imagined_stages(
         return figures
     values = _allowed(mind, dataset.values)
     goals = _aims(mind, values)
-    found = look_ahead(mind, perception, dataset, goals, course.lookahead, ledger, seed)
-    figures |= {f"lookahead.{k}": v for k, v in found.items()}
     for term in (t for t in mind.terms if isinstance(t, nn.Module) and not _shown_by_others(t)):
         moves = imagine_moves(
             course.detours,
@@ -136,6 +134,8 @@ def _imagined_stages(
         found = fit_to_go(term, moves, course.detours, ledger, seed)
         term.requires_grad_(False)
         figures |= {f"{term.name}.{k}": v for k, v in found.items()}
+    found = look_ahead(mind, perception, dataset, goals, course.lookahead, ledger, seed)
+    figures |= {f"lookahead.{k}": v for k, v in found.items()}
     if hasattr(mind.actor, "policy"):
         generator = torch.Generator().manual_seed(seed)
         pick = torch.randint(len(values), (20_000,), generator=generator)
