@@ -18,16 +18,15 @@ from agent.core.protocols import Inbox, Perception, Ports
 
 
 def expect_branches(kind: type) -> None:
-    """Raise InputError unless worlds of this class have a `simulation` and `packed`.
+    """Raise InputError unless futures can be lived in worlds of this class.
 
-    What a camera would see of every candidate plan takes minutes a tick to draw, and a simulator
-    that is not ours cannot be branched.
+    Ours have a `simulation` and `packed`, those of others `branches` and `branched`. What a camera
+    would see of every candidate plan takes minutes a tick to draw.
     """
-    if not hasattr(kind, "packed"):
+    if not getattr(kind, "branches", hasattr(kind, "packed")):
         raise InputError(
-            f"oracle: expected a world whose sensors can be told from our physics, came"
-            f" {kind.__name__}, with a camera or a simulator of its own; set"
-            f" eval.oracle_episodes=0 and run.reference=false"
+            f"oracle: expected a world whose futures can be simulated, came {kind.__name__}, with a"
+            f" camera or without MuJoCo; set eval.oracle_episodes=0 and run.reference=false"
         )
 
 
@@ -58,13 +57,8 @@ class Oracle:
     def imagine(self, state: Tensor, actions: Tensor, latent: Tensor | None = None) -> Rollout:
         """Return the true futures of `actions` [B K H A] as encoded latents [1 B K H Z]."""
         batch, candidates, horizon, size = actions.shape
-        simulation = self._world.simulation
-        rows = self._rows(state)
-        start = np.repeat(simulation.state[rows], candidates, axis=0)
-        control = actions.reshape(-1, horizon, size).double().numpy()
-        control = np.repeat(control, simulation.substeps, axis=1)
-        _, trace = simulation.branch(start, control)
-        shown = self._shown(trace, np.repeat(rows, candidates), horizon)
+        rows = np.repeat(self._rows(state), candidates)
+        shown = self._futures(rows, actions.reshape(-1, horizon, size))
         latents = self._perception.encode(shown)
         shape = (1, batch, candidates, horizon, state.shape[-1])
         return Rollout(state, actions, latents.reshape(shape), {}, networks=1)
@@ -76,19 +70,31 @@ class Oracle:
         ahead = self.imagine(percept.latent, action.command[:, None, None]).latents[0, :, 0, 0]
         return Forecast(ahead, torch.full((len(ahead),), 1e-3), torch.zeros(len(ahead)))
 
-    def _shown(self, trace: Any, rows: Any, horizon: int) -> Tensor:
-        """Return what sensors show [n H O] of imagined `trace` [n steps S] of the copies `rows`.
+    def _futures(self, rows: Any, actions: Tensor) -> Tensor:
+        """Return what sensors would show [n H O] of the copies `rows` [n] under `actions` [n H A].
 
         A world whose sensors hold what physics does not, such as a charge, offers `foreseen`.
         """
-        ticks = trace.reshape(len(trace), horizon, -1, trace.shape[-1])
-        if hasattr(self._world, "foreseen"):
-            found: Tensor = self._world.foreseen(ticks, rows)
+        if hasattr(self._world, "branched"):
+            found: Tensor = self._world.branched(rows, actions)
             return found
+        simulation = self._world.simulation
+        control = np.repeat(actions.double().numpy(), simulation.substeps, axis=1)
+        _, trace = simulation.branch(simulation.state[rows], control)
+        ticks = trace.reshape(*actions.shape[:2], -1, trace.shape[-1])
+        if hasattr(self._world, "foreseen"):
+            told: Tensor = self._world.foreseen(ticks, rows)
+            return told
         packed: Tensor = self._world.packed(ticks.reshape(-1, *ticks.shape[2:]))
         return packed
 
     def _rows(self, state: Tensor) -> list[int]:
-        now = self._perception.encode(self._world.packed(self._world.simulation.trace))
-        rows: list[int] = torch.cdist(state, now).argmin(dim=1).tolist()
+        """Return which copy each latent [B Z] is of."""
+        if hasattr(self._world, "showing"):
+            present = self._world.showing()
+        else:
+            present = self._world.packed(self._world.simulation.trace)
+        rows: list[int] = (
+            torch.cdist(state, self._perception.encode(present)).argmin(dim=1).tolist()
+        )
         return rows

@@ -63,11 +63,8 @@ def main(options: argparse.Namespace) -> int:
             for kind, values in o.more.items()
         }
     figures |= _references(found, paths[0], seeds, judged)
-    named = ("success", "random_success", "oracle_success")
-    shares = [v for v in (figures[n]["value"] for n in named) if isinstance(v, float)]
-    if len(shares) == len(named) and shares[2] > shares[1]:
-        own, random, best = shares
-        figures["score"] = figure(100 * (own - random) / (best - random), n=count)
+    if (score := _score(figures, "return" if "return" in figures else "success")) is not None:
+        figures["score"] = figure(score, n=count)
     figures |= _latency_figures(found, loaded[0][1], seeds)
     for name, f in figures.items():
         say(f"  {name:<26} {_text(f)}")
@@ -114,6 +111,20 @@ def _energy_figures(found: Blueprint, tensors: Any, outcomes: list[Outcome]) -> 
     return {f"energy.{n}": figure(float(v), n=ticks) for n, v in zip(names, means, strict=True)}
 
 
+def _score(figures: dict[str, Figure], kind: str) -> float | None:
+    """Return where the agent stands by figures of that kind: 0 random, 100 the true simulator.
+
+    None where one of the three was not measured, or the true simulator is no better than chance.
+    """
+    named = (kind, f"random_{kind}", f"oracle_{kind}")
+    values = [figures[n]["value"] for n in named if n in figures]
+    known = [v for v in values if isinstance(v, float)]
+    if len(known) < len(named) or known[2] <= known[1]:
+        return None
+    own, random, best = known
+    return 100 * (own - random) / (best - random)
+
+
 def _references(
     found: Blueprint, weights: Path, seeds: list[int], judged: bool
 ) -> dict[str, Figure]:
@@ -128,13 +139,22 @@ def _references(
         "random_success": _success(chance),
         "random_violations": _violations(chance),
         "oracle_success": figure(None, n=0),
+        **_paid("random", chance),
     }
     if count:
         parts = [o for _, o in carry_out(jobs(found.config, weights, seeds[:count], True))]
         best = functools.reduce(operator.add, parts)
+        best.judged |= judged
         figures["oracle_success"] = _success(best)
         figures["oracle_violations"] = _violations(best)
+        figures |= _paid("oracle", best)
     return figures
+
+
+def _paid(who: str, outcome: Outcome) -> dict[str, Figure]:
+    """Return the mean return of a reference, if its world pays."""
+    found = outcome.more.get("return")
+    return {} if found is None else {f"{who}_return": figure(*mean(found), n=len(found))}
 
 
 def _latency_figures(found: Blueprint, tensors: Any, seeds: list[int]) -> dict[str, Figure]:

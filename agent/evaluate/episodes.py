@@ -140,7 +140,10 @@ def episodes(
 
 
 def referable(blueprint: Blueprint) -> None:
-    """Raise InputError if the true simulator cannot stand in for this agent's world model."""
+    """Raise InputError if the true simulator cannot stand in for this agent's world model.
+
+    It has no gradients, and a world must be one whose futures can be simulated.
+    """
     blueprint.in_one_process(
         "the true-simulator planner", "run.reference=false or eval.oracle_episodes=0"
     )
@@ -159,8 +162,8 @@ def oracle(
 ) -> Outcome:
     """Live episodes with the true simulator in the world model's place; all else is the agent's.
 
-    Episodes end when their goal is reached, since simulating every candidate is slow. Raises
-    InputError for an actor that needs gradients.
+    Episodes end when their goals are reached, since simulating every candidate is slow, or where
+    they are paid for, with `ticks`. Raises InputError as `referable` does.
     """
     referable(blueprint)
     whole: Outcome | None = None
@@ -173,7 +176,8 @@ def oracle(
 
         try:
             mind = blueprint.assemble(tensors, truth)
-            found = episodes(mind, world, some, ticks, until_done=True, goal=goal)
+            paid = hasattr(world, "aside")
+            found = episodes(mind, world, some, ticks, until_done=not paid, goal=goal)
         finally:
             world.close()
         whole = found if whole is None else whole + found

@@ -52,6 +52,28 @@ def test_it_goes_as_far_as_the_guardrail_lets_it(home: Path) -> None:
     assert found["oracle_success"]["value"] is None
 
 
+def test_what_the_true_simulator_is_paid_stands_beside_it(folder: Path) -> None:
+    """Of an environment on MuJoCo."""
+    config = SLOPE | {
+        "world": {"use": "gym:Reacher-v5", "repeat": 2, "reward": True},
+        "terms": [{"use": "predicted", "quantity": "task_energy"}],
+        "guardrails": [],
+        "gate": {"fallback": [0.0, 0.0]},
+        "train": SLOPE["train"] | {"calibrate": None},
+    }
+    (folder / "arm.yaml").write_text(yaml.safe_dump(config))
+    assert main(["train", "arm.yaml", "--out", "arm.safetensors"]) == 0
+    words = ["eval", "arm.yaml", "--checkpoint", "arm.safetensors", "--episodes", "2"]
+    words += ["eval.oracle_episodes=2", "eval.ticks=20", "--json", "e.json"]
+    assert main(words) == 0
+    found = json.loads(Path("e.json").read_text())["figures"]
+    random, best = found["random_return"]["value"], found["oracle_return"]["value"]
+    assert random < best < 0
+    assert found["oracle_return"]["n"] == 2
+    own = found["return"]["value"]
+    assert found["score"]["value"] == pytest.approx(100 * (own - random) / (best - random))
+
+
 def test_what_was_paid_is_told_of_each_training_seed(home: Path, folder: Path) -> None:
     tensors, about = checkpoint.load(home / "slope.safetensors")
     worse = {k: v * 0.0 if k.startswith("readouts.") else v for k, v in tensors.items()}

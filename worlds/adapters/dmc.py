@@ -57,6 +57,7 @@ class Task(gymnasium.Env[Any, Any]):
     def __init__(self, env: Any) -> None:
         """Stand before a dm_control environment."""
         self._env, self.dt = env, float(env.control_timestep())
+        self.parts = (env, env.task)
         self.metadata = {"render_modes": []}
         limits = env.action_spec()
         low, high = (np.broadcast_to(v, limits.shape) for v in (limits.minimum, limits.maximum))
@@ -86,6 +87,16 @@ class Task(gymnasium.Env[Any, Any]):
         paid = 0.0 if told.reward is None else float(told.reward)
         over = bool(told.last())
         return dict(told.observation), paid, over and told.discount == 0.0, over, {}
+
+    @property
+    def model(self) -> Any:
+        """MuJoCo's own model."""
+        return self._env.physics.model.ptr
+
+    @property
+    def data(self) -> Any:
+        """MuJoCo's own data, which the task steps."""
+        return self._env.physics.data.ptr
 
     def close(self) -> None:
         """Release the physics."""

@@ -11,6 +11,7 @@ Plappert et al. (2018), Multi-Goal Reinforcement Learning, for goals.
 from __future__ import annotations
 
 import contextlib
+import copy
 import difflib
 import functools
 import inspect
@@ -26,11 +27,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from pydantic import Field
+from torch import Tensor
 
 from agent.core.errors import HousecatError, InputError, PhysicsError
 from agent.core.messages import Action, Observation
 from agent.core.settings import Settings
 from agent.core.spec import Layout
+from worlds.adapters.branching import kept, mechanics
 from worlds.adapters.spaces import (
     ACHIEVED,
     DESIRED,
@@ -124,6 +127,8 @@ class Gymnasium:
     sensors = Layout(())
     actuators = Layout(())
     rate_hz = 1.0
+    branches = False
+    """Whether other futures than one can be lived, by `branched`: on MuJoCo, without images."""
 
     @classmethod
     def body(cls, config: Config) -> type[Gymnasium]:
@@ -133,10 +138,12 @@ class Gymnasium:
         """
         env = config.made()
         try:
+            sensors = sensors_of(env, config)
             parts = {
-                "sensors": sensors_of(env, config),
+                "sensors": sensors,
                 "actuators": actuators_of(env, config.label()),
                 "stamp": staticmethod(functools.partial(_source, type(env.unwrapped))),
+                "branches": mechanics(env) is not None and sensors == sensors.scalars,
             }
             if goal_size(env, config):
                 note = f"it sets goals about its sensor '{ACHIEVED}', by what it shows as"
@@ -150,13 +157,13 @@ class Gymnasium:
         self.config, self.batch = config, batch
         kind = self.body(config)
         self.sensors, self.actuators, self.rate_hz = kind.sensors, kind.actuators, kind.rate_hz
-        self.trials, self.notes = kind.trials, kind.notes
+        self.trials, self.notes, self.branches = kind.trials, kind.notes, kind.branches
         self._envs = [config.made() for _ in range(batch)]
         self._values = np.zeros((batch, self.sensors.size), dtype=np.float32)
         self._desired = np.zeros((batch, goal_size(self._envs[0], config)), dtype=np.float32)
         self.aside = _nothing(batch, self._desired)
         """What the environments said beside their observations: scorers look, agents cannot."""
-        self._tick, self._taught = 0, np.zeros(batch, dtype=np.bool_)
+        self._tick, self._taught, self._begun = 0, np.zeros(batch, dtype=np.bool_), False
         self._energy = self.sensors[ENERGY].start if config.reward else -1
 
     def reset(self, seeds: Sequence[int]) -> Observation:
@@ -171,6 +178,7 @@ class Gymnasium:
             with self._blamed(row):
                 seen, _ = env.reset(seed=int(seed))
                 self._take(row, seen)
+        self._begun = True
         return self._observe()
 
     def step(self, action: Action) -> Observation:
@@ -182,20 +190,42 @@ class Gymnasium:
         after = _nothing(self.batch, self._desired)
         after.terminated, after.truncated = self.aside.terminated, self.aside.truncated
         for row in np.flatnonzero(~self._over(after)):
-            space = self._envs[row].action_space
-            command = action.command[row].numpy().astype(space.dtype).reshape(space.shape)
-            held = np.clip(command, space.low, space.high)
-            for _ in range(self.config.repeat):
-                with self._blamed(row):
-                    self._advance(row, held, after)
-                if self._over(after)[row]:
-                    break
+            self._live(row, action.command[row].numpy(), after)
         self.aside, self._tick = after, self._tick + 1
         if self._energy >= 0:
             self._values[:, self._energy] = np.where(
                 self._taught, -after.paid / self.config.repeat, 0.0
             )
         return self._observe()
+
+    def showing(self) -> Tensor:
+        """Return what sensors show now [B O]."""
+        return torch.from_numpy(self._values.copy())
+
+    def branched(self, rows: Sequence[int], actions: Tensor) -> Tensor:
+        """Return what sensors would show [n H O] of the copies `rows` under `actions` [n H A].
+
+        The copies stay where they are. Before the first episode nothing moves, nor does after its
+        end one that ends meanwhile. What is paid is not told. Raises InputError for an environment
+        that is not on MuJoCo or shows images, PhysicsError as `step` does.
+        """
+        if not self.branches:
+            raise InputError(
+                f"gymnasium: expected an environment on MuJoCo without images, came"
+                f" {self.config.label()}; no other future of it can be lived, ask for no reference"
+            )
+        values, desired = self._values.copy(), self._desired.copy()
+        futures = np.repeat(values[rows][:, None], actions.shape[1], axis=1)
+        try:
+            for row in set(rows) if self._begun else ():
+                with kept(self._envs[row]) as back:
+                    for index in np.flatnonzero(np.asarray(rows) == row):
+                        futures[index] = self._imagined(row, actions[index].numpy())
+                        self._values[:], self._desired[:] = values, desired
+                        back()
+        finally:
+            self._values, self._desired = values, desired
+        return torch.from_numpy(futures)
 
     def close(self) -> None:
         """Close all environments."""
@@ -222,6 +252,25 @@ class Gymnasium:
         """Return which environments have ended their episodes [B]."""
         over: NDArray[np.bool_] = said.terminated | said.truncated
         return over
+
+    def _imagined(self, row: int, commands: NDArray[Any]) -> NDArray[np.float32]:
+        """Return what the environment `row` shows [H O] as it lives under `commands` [H A]."""
+        after, shown = copy.deepcopy(self.aside), []
+        for command in commands:
+            if not self._over(after)[row]:
+                self._live(row, command, after)
+            shown.append(self._values[row].copy())
+        return np.stack(shown)
+
+    def _live(self, row: int, command: NDArray[Any], after: Aside) -> None:
+        """Advance the environment `row` by a tick under `command` [A], as far as it goes."""
+        space = self._envs[row].action_space
+        held = np.clip(command.astype(space.dtype).reshape(space.shape), space.low, space.high)
+        for _ in range(self.config.repeat):
+            with self._blamed(row):
+                self._advance(row, held, after)
+            if self._over(after)[row]:
+                break
 
     def _advance(self, row: int, held: NDArray[Any], after: Aside) -> None:
         """Advance the environment `row` by a step of its own, and add to `after` what it said."""
@@ -277,7 +326,7 @@ class Gymnasium:
         if self._energy >= 0:
             valid[:, self.sensors.names.index(ENERGY)] = torch.from_numpy(self._taught)
         return Observation(
-            values=torch.from_numpy(self._values.copy()),
+            values=self.showing(),
             valid=valid,
             time_s=torch.full((self.batch,), self._tick / self.rate_hz),
             first=torch.full((self.batch,), self._tick == 0),
@@ -320,8 +369,8 @@ def _source(kind: type) -> bytes:
 
 def _unstable(env: Any) -> bool:
     """Say whether an environment that runs on MuJoCo has been put back to its start by it."""
-    warned = getattr(getattr(env.unwrapped, "data", None), "warning", None)
-    return warned is not None and any(warned[kind].number for kind in UNSTABLE)
+    found = mechanics(env)
+    return found is not None and any(found[1].warning[kind].number for kind in UNSTABLE)
 
 
 def _nothing(batch: int, desired: NDArray[np.float32]) -> Aside:
