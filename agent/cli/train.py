@@ -40,7 +40,7 @@ STAGES: dict[str, tuple[str, ...]] = {
     "level_readouts": ("train.levels.readouts",),
     "critic": ("critic", "terms"),
     "to_go": ("goal", "guardrails", "configurator", "train.detours", "train.calibrate.rate"),
-    "lookahead": ("actor", "cost", "train.lookahead"),
+    "lookahead": ("actor", "train.actor", "cost", "train.lookahead"),
     "lessons": ("train.distil",),
     "distil": (),
     "calibrate": ("train.calibrate",),

@@ -17,7 +17,7 @@ from agent.config import yaml
 from agent.config.build import Blueprint, Mind, blueprint
 from agent.core.errors import InputError
 from agent.evaluate.episodes import episodes
-from agent.train.course import course_of, watchful
+from agent.train.course import course_of, learning, watchful
 from agent.train.dataset import Dataset
 from agent.train.examine import linear_probes
 from agent.train.progress import Figures, Ledger
@@ -65,7 +65,7 @@ def compare(found: Blueprint, seeds: Sequence[int], ledger: Ledger) -> Figures:
     `seeds`. `learn_cpu_s` is the processor's time from exploring to readouts.
     """
     course, begin = course_of(found), time.process_time()
-    understood = understand(found, course, ledger)
+    understood = understand(learning(found, course), course, ledger)
     spent = time.process_time() - begin
     mind, dataset = understood.mind, understood.dataset
     figures = {k: v for k, v in understood.figures.items() if k in KEPT or "probe_r2" in k}

@@ -10,13 +10,16 @@ against the world. Source: LeCun (2022) sec. 3.1, 3.3 and 4.5.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from agent.config.build import MARGINS, Blueprint, Mind, margins_of
+from agent.config.choose import choose
 from agent.config.schema import validate
+from agent.core.errors import InputError
 from agent.core.guardrails import realised
 from agent.core.messages import Directive, Plan, Rollout
 from agent.train.asking import directives, fresh_plans
@@ -36,8 +39,13 @@ LEVEL_SEEDS = 700_000
 
 
 class Course(Study):
-    """Settings of every stage; `explore` and `calibrate` are the ones that use the world."""
+    """Settings of every stage; `explore` and `calibrate` are the ones that use the world.
 
+    `actor` holds settings of the actor that are others while it learns: a search that is cheaper in
+    every plan of exploring, looking ahead and lessons. Margins are calibrated of who acts later.
+    """
+
+    actor: dict[str, Any] = {}
     lookahead: Lookahead = Lookahead()
     detours: Detours = Detours()
     distil: Distil = Distil()
@@ -56,7 +64,29 @@ class Trained:
 def course_of(blueprint: Blueprint) -> Course:
     """Return the settings of training. Raises InputError if the section `train` does not fit."""
     course: Course = validate(Course, blueprint.config.train, "train")
+    learning(blueprint, course)
     return course
+
+
+def learning(blueprint: Blueprint, course: Course) -> Blueprint:
+    """Return the agent as it is while it learns: of `blueprint`, with the settings `course.actor`.
+
+    Raises InputError if they are not the actor's, or name another actor or policy.
+    """
+    if "use" in course.actor:
+        raise InputError(
+            f"train.actor: expected settings of the actor {blueprint.singles['actor'].use}, came"
+            f" another actor, '{course.actor['use']}'; leave out 'use'"
+        )
+    own, actor = blueprint.singles["actor"], {**blueprint.config.actor, **course.actor}
+    chosen = choose("actor", "train.actor", actor)
+    if getattr(chosen.settings, "policy", None) != getattr(own.settings, "policy", None):
+        raise InputError(
+            "train.actor: expected the policy that the actor has, which is what learns, came"
+            " another; leave out 'policy'"
+        )
+    config = blueprint.config.model_copy(update={"actor": actor})
+    return replace(blueprint, config=config, singles={**blueprint.singles, "actor": chosen})
 
 
 def train(blueprint: Blueprint, ledger: Ledger) -> Trained:
@@ -68,7 +98,8 @@ def train(blueprint: Blueprint, ledger: Ledger) -> Trained:
     for config in (course.lookahead, course.explore.acting.lookahead):
         expect_teachable(blueprint.singles["critic"].kind, config)  # now rather than after an hour
     seed, begin, busy = blueprint.config.seed, time.monotonic(), time.process_time()
-    understood = understand(blueprint, course, ledger)
+    learner = learning(blueprint, course)
+    understood = understand(learner, course, ledger)
     mind, dataset, figures = understood.mind, understood.dataset, understood.figures
     if any(t.kind == "intrinsic" for t in mind.terms):
         perception = recalling(mind.perception, mind.site.sensors)
@@ -76,8 +107,8 @@ def train(blueprint: Blueprint, ledger: Ledger) -> Trained:
             mind.critic, mind.memory, perception, dataset, intrinsic(mind), ledger, seed
         )
         figures |= {f"critic.{k}": v for k, v in found.items()}
-    mind = watchful(blueprint, mind, course, dataset)
-    figures |= _imagined_stages(blueprint, mind, course, dataset, ledger, seed)
+    mind = watchful(learner, mind, course, dataset)
+    figures |= _imagined_stages(learner, mind, course, dataset, ledger, seed)
     tensors, measured, gathered = _calibrated(blueprint, mind.tensors(), course, dataset, ledger)
     figures |= {f"calibrate.{k}": v for k, v in measured.items()}
     tensors, more, more_gathered = _calibrated_above(blueprint, tensors, course, dataset, ledger)

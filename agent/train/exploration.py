@@ -12,7 +12,7 @@ from torch import Tensor
 
 from agent.config.build import Blueprint
 from agent.core.spec import Layout
-from agent.train.course import Course
+from agent.train.course import Course, learning
 from agent.train.dataset import Dataset
 from agent.train.explore import explorer_batch
 from agent.train.fitting import fit_readouts
@@ -30,11 +30,11 @@ def explored(blueprint: Blueprint, course: Course, policy: str, seed: int) -> Da
     """Return what `policy` collects, episodes counted from training seed `seed` on."""
     config = course.explore.model_copy(update={"policy": policy})
     course = course.model_copy(update={"explore": config})
-    world = blueprint.world(explorer_batch(config))
+    world, learner = blueprint.world(explorer_batch(config)), learning(blueprint, course)
     try:
         return explore(
             config, world, seed, silent(), None,
-            lambda dataset, index: pupil(blueprint, course, dataset, index),
+            lambda dataset, index: pupil(learner, course, dataset, index),
         )  # fmt: skip
     finally:
         world.close()

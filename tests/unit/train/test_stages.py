@@ -11,7 +11,8 @@ from torch import Tensor
 from agent.cli.train import STAGES, stage_hashes
 from agent.config import schema
 from agent.config.build import MARGINS, Blueprint, blueprint
-from agent.train.course import Trained, train
+from agent.core.errors import InputError
+from agent.train.course import Trained, course_of, train
 from agent.train.progress import Figures, Ledger, silent
 from tests.shelf import Power, shelf
 from tests.tiny import CHEAP, REACH, TINY
@@ -53,6 +54,28 @@ def test_a_course_calibrates_what_is_realised_and_passes_the_unknown_by() -> Non
     again = plans.assemble(made.tensors)
     assert torch.equal(again.guardrails.margins(12)[1:], made.tensors[MARGINS])
     assert not again.guardrails.margins(12)[0].any()
+
+
+def test_a_search_may_be_cheaper_while_it_learns() -> None:
+    """What is learned is what that search teaches; margins are of plans as they are made later."""
+    cheap = train(blueprint(schema.load(REACH, [*TINY, *CHEAP])), silent()).tensors
+    search = "train.actor={samples: 8, iterations: 1, elites: 2}"
+    dear = train(blueprint(schema.load(REACH, [*TINY, search])), silent()).tensors
+    assert cheap.keys() == dear.keys()
+    assert [k for k, v in cheap.items() if not torch.equal(v, dear[k])] == [MARGINS]
+
+
+@pytest.mark.parametrize(
+    ("setting", "says"),
+    [
+        ("{use: mppi}", r"^train\.actor: .*came another actor, 'mppi'; leave out 'use'"),
+        ("{policy: {width: 8}}", r"^train\.actor: .*leave out 'policy'"),
+        ("{iteration: 1}", r"^train\.actor: unknown key 'iteration'; did you mean 'iterations'"),
+    ],
+)
+def test_who_learns_is_who_acts(setting: str, says: str) -> None:
+    with pytest.raises(InputError, match=says):
+        course_of(blueprint(schema.load(REACH, [*TINY, f"train.actor={setting}"])))
 
 
 def test_every_part_has_learned_something(trained: Trained, plans: Blueprint) -> None:
@@ -124,6 +147,7 @@ def hashes(*changes: str) -> dict[str, str]:
         ("train.levels.learner.rate=0.001", "level"),
         ("train.levels.joint={steps: 9}", "joint"),
         ("train.readouts.steps=51", "readouts"),
+        ("train.actor={iterations: 2}", "lookahead"),
         ("train.distil.steps=21", "lessons"),
         ("train.calibrate.episodes=9", "calibrate"),
         ("train.completion.steps=51", "completion"),
