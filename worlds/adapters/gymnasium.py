@@ -369,8 +369,8 @@ def _source(kind: type) -> bytes:
 
 def _unstable(env: Any) -> bool:
     """Say whether an environment that runs on MuJoCo has been put back to its start by it."""
-    found = mechanics(env)
-    return found is not None and any(found[1].warning[kind].number for kind in UNSTABLE)
+    warned = getattr(getattr(env.unwrapped, "data", None), "warning", None)
+    return warned is not None and any(warned[kind].number for kind in UNSTABLE)
 
 
 def _nothing(batch: int, desired: NDArray[np.float32]) -> Aside:
