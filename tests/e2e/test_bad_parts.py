@@ -115,11 +115,11 @@ def test_a_guardrail_whose_readout_errs_too_much(
 
 
 @pytest.mark.parametrize("command", ["eval", "check"])
-def test_a_simulator_that_is_not_ours_is_no_oracle(
+def test_a_simulator_that_is_not_mujoco_is_no_oracle(
     command: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = [command, ROOT / "configs" / "lab" / "pendulum.yaml", "eval.oracle_episodes=1"]
-    refused(words, r"oracle: .*physics, came .*; set eval\.oracle_episodes=0 and run", capsys)
+    refused(words, r"oracle: .*simulated, came .*; set eval\.oracle_episodes=0 and run", capsys)
 
 
 @pytest.mark.parametrize("command", ["run", "eval", "check"])
