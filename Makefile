@@ -158,6 +158,10 @@ dmc: $(READY)  ## train tasks of the DeepMind Control Suite, three seeds each, a
 	  $(BIN)/python run_agent.py train configs/dmc/$$name.yaml --fresh --seed $$seed \
 	  --json docs/results/train-dmc-$$name-seed$$seed.json || exit 1; done; \
 	  $(BIN)/python run_agent.py eval configs/dmc/$$name.yaml --episodes 10 --json docs/results/dmc-$$name.json || exit 1; done
+	$(BIN)/python run_agent.py eval configs/dmc/ball_in_cup-catch.yaml --episodes 10 eval.ticks=50 eval.oracle_episodes=10 \
+	  --json docs/results/dmc-ball_in_cup-catch-oracle.json
+	$(BIN)/python run_agent.py eval configs/dmc/ball_in_cup-catch.yaml --episodes 100 eval.ticks=50 \
+	  --json docs/results/dmc-ball_in_cup-catch-starts.json
 	for seed in 0 1 2; do $(BIN)/python run_agent.py train configs/dmc/cartpole-swingup.yaml --seed $$seed --fresh \
 	  --out checkpoints/dmc-cartpole-swingup-100k-seed$$seed.safetensors $(DMC_LONG) \
 	  --json docs/results/train-dmc-cartpole-swingup-100k-seed$$seed.json || exit 1; done
