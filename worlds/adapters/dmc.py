@@ -58,6 +58,7 @@ class Task(gymnasium.Env[Any, Any]):
         """Stand before a dm_control environment."""
         self._env, self.dt = env, float(env.control_timestep())
         self.parts = (env, env.task)
+        """What remembers an episode besides the physics."""
         self.metadata = {"render_modes": []}
         limits = env.action_spec()
         low, high = (np.broadcast_to(v, limits.shape) for v in (limits.minimum, limits.maximum))

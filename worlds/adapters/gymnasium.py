@@ -12,13 +12,9 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import difflib
 import functools
-import inspect
-import traceback
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import gymnasium
@@ -34,6 +30,7 @@ from agent.core.messages import Action, Observation
 from agent.core.settings import Settings
 from agent.core.spec import Layout
 from worlds.adapters.branching import kept, mechanics
+from worlds.adapters.making import made, source, where
 from worlds.adapters.spaces import (
     ACHIEVED,
     DESIRED,
@@ -120,7 +117,7 @@ class Gymnasium:
 
         def made(self) -> gymnasium.Env[Any, Any]:
             """Return one copy. Raises InputError if there is none by that name and settings."""
-            return _made(self)
+            return made(self)
 
     trials: Any = "worlds.adapters.trials"
     notes: tuple[str, ...] = ()
@@ -142,7 +139,7 @@ class Gymnasium:
             parts = {
                 "sensors": sensors,
                 "actuators": actuators_of(env, config.label()),
-                "stamp": staticmethod(functools.partial(_source, type(env.unwrapped))),
+                "stamp": staticmethod(functools.partial(source, type(env.unwrapped))),
                 "branches": mechanics(env) is not None and sensors == sensors.scalars,
             }
             if goal_size(env, config):
@@ -240,7 +237,7 @@ class Gymnasium:
         except HousecatError:
             raise
         except Exception as fault:
-            said = f"{type(fault).__name__}: {fault}" if str(fault) else _where(fault)
+            said = f"{type(fault).__name__}: {fault}" if str(fault) else where(fault)
             reason = " ".join(said.split())
             raise PhysicsError(
                 f"gymnasium: {self.config.label()} failed in row {row} at tick {self._tick}"
@@ -331,40 +328,6 @@ class Gymnasium:
             time_s=torch.full((self.batch,), self._tick / self.rate_hz),
             first=torch.full((self.batch,), self._tick == 0),
         )
-
-
-def _made(config: Gymnasium.Config) -> gymnasium.Env[Any, Any]:
-    """Return one copy. Raises InputError if there is none by that name and those settings."""
-    try:
-        return gymnasium.make(
-            config.id, max_episode_steps=-1, disable_env_checker=True, **config.kwargs
-        )
-    except Exception as fault:
-        reason = " ".join(str(fault).split()) or _where(fault)
-        unknown = isinstance(fault, gymnasium.error.NameNotFound)
-        close = difflib.get_close_matches(config.id, gymnasium.registry, n=1, cutoff=0.5)
-        if unknown and close and close[0] not in reason:
-            reason += f" Did you mean '{close[0]}'?"
-        elif unknown and not close:
-            reason += " `gymnasium.pprint_registry()` lists those that are installed"
-        raise InputError(
-            f"world (gymnasium): expected the id of an installed environment, came '{config.id}':"
-            f" {reason}; correct world.id or world.kwargs, or install what it needs"
-        ) from fault
-
-
-def _where(fault: Exception) -> str:
-    """Return what a fault without a message is, and where it happened."""
-    last = traceback.extract_tb(fault.__traceback__)[-1]
-    return f"{type(fault).__name__} in {last.filename}, line {last.lineno}"
-
-
-def _source(kind: type) -> bytes:
-    """Return the file of an environment's class, nothing where it has none."""
-    try:
-        return Path(inspect.getfile(kind)).read_bytes()
-    except (OSError, TypeError):
-        return b""
 
 
 def _unstable(env: Any) -> bool:

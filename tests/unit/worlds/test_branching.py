@@ -13,7 +13,7 @@ from gymnasium import spaces
 from gymnasium.envs.mujoco.reacher_v5 import ReacherEnv
 from gymnasium.envs.registration import register
 
-from agent.core.errors import InputError
+from agent.core.errors import InputError, PhysicsError
 from agent.core.messages import Action
 from worlds.adapters.branching import kept
 from worlds.adapters.dmc import Dmc
@@ -106,14 +106,27 @@ def test_what_is_not_on_mujoco_has_one_future() -> None:
         world.close()
 
 
-def test_a_future_that_fails_leaves_the_copies_where_they_were() -> None:
+def test_a_future_that_fails_leaves_the_copies_where_they_were(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     world = Gymnasium(Gymnasium.Config(id="Reacher-v5"), 1)
     try:
         world.reset([900_001])
         now = world.showing()
         ahead = world.branched([0], torch.zeros(1, 3, 2))
-        with pytest.raises(ValueError, match="reshape"):
-            world.branched([0], torch.zeros(1, 3, 5))
+        inner: Any = world._envs[0].unwrapped
+        steps, advance = iter(range(9)), inner.do_simulation
+
+        def fails(*told: Any) -> None:
+            advance(*told)
+            if next(steps) == 1:
+                raise RuntimeError("broken")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(inner, "do_simulation", fails)
+            with pytest.raises(PhysicsError, match="broken"):
+                world.branched([0], torch.ones(1, 3, 2))
+        assert next(steps) == 2, "it failed on the way"
         assert torch.equal(world.showing(), now)
         assert torch.equal(world.branched([0], torch.zeros(1, 3, 2)), ahead)
     finally:
