@@ -249,7 +249,11 @@ class Objective(Protocol):
 
 
 class World(Protocol):
-    """A body in an environment. It has sensors, actuators and a rate, and no goal."""
+    """A body in an environment. It has sensors, actuators and a rate, and no goal.
+
+    One that ends episodes itself offers `over` [B], an array of bool: those in which nothing
+    changes any more until the next reset.
+    """
 
     sensors: Layout
     actuators: Layout

@@ -14,13 +14,14 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from agent.core.errors import InputError
 from agent.core.messages import Action, Directive, Plan, Rollout
 from agent.core.past import moment, since
 from agent.core.protocols import Encoder, Guardrail, Perception, World
 from agent.core.settings import Settings
 from agent.core.spec import Layout
-from agent.train.dataset import Dataset
-from agent.train.explore import TRAINING_SEEDS, whole
+from agent.train.dataset import Dataset, joined
+from agent.train.explore import TRAINING_SEEDS, going, whole
 from agent.train.progress import Figures, Ledger
 from agent.train.recall import remembered
 
@@ -75,7 +76,7 @@ def calibrate(
     so the larger of the last two rounds' quantiles is put into force. A margin is never negative.
     Coverage is the share of fresh plans whose excess stayed within the margin: `coverage` at the
     worst guardrail and step, `coverage.NAME` at a guardrail's worst step; `plans_broken` is the
-    share of plans that broke any guardrail at any step.
+    share of plans that broke any guardrail at any step. Raises InputError if all are refused.
     """
     margins, last, figures, data = torch.zeros(0), None, {}, []
     for index in range(config.rounds):
@@ -83,6 +84,11 @@ def calibrate(
         trial = attempt(
             config, world, perception, plan, directive, imagine, guardrails, goals, first
         )
+        if not len(trial.excess):
+            raise InputError(
+                f"calibrate: expected plans that guardrails allow, came none of {trial.refused};"
+                f" loosen their limits, or explore for longer"
+            )
         data.append(trial.dataset)
         figures = {
             "plans": float(len(trial.excess)),
@@ -104,7 +110,7 @@ def calibrate(
             for guardrail, share in zip(guardrails, covered, strict=True):
                 figures[f"coverage.{guardrail.name}"] = float(share.min())
         ledger.log("calibrate", index + 1, config.rounds, figures)
-    return margins, figures, sum(data[1:], data[0])
+    return margins, figures, joined(data)
 
 
 @torch.no_grad()
@@ -158,7 +164,8 @@ def attempt(
 ) -> Trial:
     """Plan towards random goals and carry every plan out to its end, open loop.
 
-    Plans that the guardrails refuse are replaced by rest and not counted. The dataset has latents
+    Plans that the guardrails refuse are replaced by rest and not counted; nor are those that begin
+    after the end of their episode. The dataset has latents
     in place of images (`agent.train.recall`).
     """
     batch = world.batch
@@ -171,15 +178,17 @@ def attempt(
         observation = world.reset(range(seed + start, seed + start + batch))
         seen = whole(observation, world.sensors)
         values: list[Tensor] = [remembered(seen, perception, world.sensors)]
-        commands: list[Tensor] = []
+        commands, ages = list[Tensor](), torch.zeros(batch, dtype=torch.long)
         for segment in range(config.segments):
             aim = goals[torch.randint(len(goals), (batch,), generator=generator)]
             for _ in range(config.lived * (segment % 2)):
+                ages += going(world)
                 moves, _ = _allowed(plan(perception.encode(seen), directive(aim)), rest)
                 seen = _stepped(world, moves[:, 0], perception, values, commands)
-            latent = perception.encode(seen)
+            latent, alive = perception.encode(seen), going(world)
             actions, allowed = _allowed(plan(latent, directive(aim)), rest)
             for move in actions.unbind(dim=1):
+                ages += going(world)
                 seen = _stepped(world, move, perception, values, commands)
             predicted = worst(guardrails, imagine(latent, actions.unsqueeze(1)))
             shown = torch.stack(values[-actions.shape[1] - 1 :], dim=1)
@@ -187,12 +196,11 @@ def attempt(
                 latent, actions, shown[:, 1:], world.sensors.scalars, shown[:, 0], guardrails
             )
             realised = worst(guardrails, came)
-            excess.append((realised - predicted)[allowed])
-            broken.append((realised > 0)[allowed])
-            refused += int((~allowed).sum())
-        episodes.append(Dataset(torch.stack(values, 1), torch.stack(commands, 1)))
-    data = sum(episodes[1:], episodes[0])
-    return Trial(torch.cat(excess), torch.cat(broken), refused, data)
+            excess.append((realised - predicted)[allowed & alive])
+            broken.append((realised > 0)[allowed & alive])
+            refused += int((~allowed & alive).sum())
+        episodes.append(Dataset.lived_by(values, commands, ages))
+    return Trial(torch.cat(excess), torch.cat(broken), refused, joined(episodes))
 
 
 def _stepped(

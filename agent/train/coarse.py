@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from agent.core.protocols import Encoder
 from agent.core.spec import Layout
-from agent.train.dataset import HELD_OUT, Dataset
+from agent.train.dataset import HELD_OUT, Dataset, drawn
 
 
 class Viewpoint(nn.Module):
@@ -45,6 +45,7 @@ class Coarse:
     `values` [N T+1 O+Zb]; `actions` [N T' Ab] are those below that begin at a tick, each `ticks`
     long. A step of the level is `stride` of them. With `compress`, windows hold the level's own
     actions; without, what is done below, [... stride Ab], for the level to learn a code of.
+    `lived` [N] is the `Dataset`'s, in ticks.
     """
 
     values: Tensor
@@ -52,6 +53,7 @@ class Coarse:
     ticks: int
     stride: int
     compress: Any = None
+    lived: Tensor | None = None
 
     @property
     def step(self) -> int:
@@ -65,16 +67,16 @@ class Coarse:
     def split(self) -> tuple[Coarse, Coarse]:
         """Return the episodes to learn from and the held-out ones, as `Dataset` does."""
         held = torch.arange(len(self.values)) % HELD_OUT == HELD_OUT - 1
-        first, second = (
-            replace(self, values=self.values[w], actions=self.actions[w]) for w in (~held, held)
-        )
-        return first, second
+        return self._only(~held), self._only(held)
+
+    def _only(self, which: Tensor) -> Coarse:
+        lived = None if self.lived is None else self.lived[which]
+        return replace(self, values=self.values[which], actions=self.actions[which], lived=lived)
 
     def windows(self, count: int, length: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Draw values [count length+1 O+Zb], a step apart, and the actions between them."""
-        episodes, ticks = self.values.shape[0], self.values.shape[1] - 1
-        episode = torch.randint(episodes, (count, 1), generator=generator)
-        start = torch.randint(ticks - length * self.step + 1, (count, 1), generator=generator)
+        last = self.values.shape[1] - 1 - length * self.step
+        episode, start = drawn(len(self.values), last, self.lived, count, generator)
         tick = start + self.step * torch.arange(length + 1)
         begun = start + self.ticks * torch.arange(length * self.stride)
         done = self.actions[episode, begun].view(count, length, self.stride, -1)
@@ -95,12 +97,10 @@ class Span:
 
     def windows(self, count: int, length: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Draw sensors [count C+T+1 O], and the commands of all but the first C [count T A]."""
-        ticks = length * self.step
-        episode = torch.randint(len(self.dataset), (count, 1), generator=generator)
-        start = torch.randint(self.dataset.ticks - ticks + 1, (count, 1), generator=generator)
+        data, ticks = self.dataset, length * self.step
+        episode, start = drawn(len(data), data.ticks - ticks, data.lived, count, generator)
         tick = (start + torch.arange(-self.context, ticks + 1)).clamp(min=0)
-        done = self.dataset.commands[episode, start + torch.arange(ticks)]
-        return self.dataset.at(episode, tick), done
+        return data.at(episode, tick), data.commands[episode, start + torch.arange(ticks)]
 
 
 @torch.no_grad()
@@ -118,4 +118,4 @@ def ladder(levels: Sequence[Any], dataset: Dataset, eyes: Encoder, sensors: Layo
         actions, ticks = below.compress(actions[:, begun]), below.ticks
     top = levels[-1]
     values = torch.cat((top.told(scalars), top.pooled(latents)), dim=-1)
-    return Coarse(values, actions, ticks, top.stride)
+    return Coarse(values, actions, ticks, top.stride, lived=dataset.lived)

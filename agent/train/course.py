@@ -147,7 +147,7 @@ def _imagined_stages(
     figures: Figures = {}
     if not blueprint.wants:
         return figures
-    values = _allowed(mind, dataset.values)
+    values = _allowed(mind, dataset.sample())
     goals = _aims(mind, values)
     for term in (t for t in mind.terms if isinstance(t, nn.Module) and not _shown_by_others(t)):
         moves = imagine_moves(
@@ -209,7 +209,7 @@ def _calibrated(
 
     mind = state["mind"]
     rails = [r for r in mind.rails if realised(r)]
-    goals = _aims(mind, _allowed(mind, dataset.values))
+    goals = _aims(mind, _allowed(mind, dataset.sample()))
     world = blueprint.world(min(64, course.calibrate.episodes))
     try:
         margins, figures, data = calibrate(
@@ -246,7 +246,7 @@ def _calibrated_above(
     def under(margins: list[Tensor]) -> Mind:
         return blueprint.assemble(tensors | dict(zip(names, margins, strict=False)))
 
-    goals = _aims(mind, _allowed(mind, dataset.values))
+    goals = _aims(mind, _allowed(mind, dataset.sample()))
     world = blueprint.world(min(64, settings.episodes))
     try:
         margins, figures = calibrate_levels(
@@ -267,7 +267,7 @@ def _shown_by_others(term: nn.Module) -> bool:
 
 
 def _allowed(mind: Mind, values: Tensor) -> Tensor:
-    """Return the sensor values [n O], of [N T O], at which no guardrail was broken."""
+    """Return the sensor values [n O], of [... O], at which no guardrail was broken."""
     flat = values.reshape(-1, values.shape[-1])
     rollout = witnessed(
         flat, flat.new_zeros(len(flat), 1, 1), flat[:, None], mind.site.sensors.scalars

@@ -13,12 +13,11 @@ from torch import Tensor
 from agent.config.build import Blueprint
 from agent.core.spec import Layout
 from agent.train.course import Course, learning
-from agent.train.dataset import Dataset
+from agent.train.dataset import Dataset, joined
 from agent.train.explore import explorer_batch
 from agent.train.fitting import fit_readouts
 from agent.train.progress import Figures, silent
 from agent.train.pupil import pupil
-from agent.train.rounds import joined
 from agent.train.stages import explore
 
 POLICIES = ("ou", "random", "coloured", "curiosity")

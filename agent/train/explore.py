@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -17,7 +18,7 @@ from agent.core.noise import coloured, ornstein_uhlenbeck
 from agent.core.protocols import World
 from agent.core.settings import Settings
 from agent.core.spec import Layout
-from agent.train.dataset import Dataset
+from agent.train.dataset import Dataset, joined
 from agent.train.images import Album
 from agent.train.lookahead import Lookahead
 
@@ -81,6 +82,12 @@ class Acting(Settings):
     lookahead: Lookahead = Lookahead()
 
 
+def going(world: World) -> Tensor:
+    """Return which episodes of a world have not ended [B]."""
+    over = getattr(world, "over", None)
+    return torch.ones(world.batch, dtype=torch.bool) if over is None else ~torch.from_numpy(over)
+
+
 class Explorer:
     """Drives a world with random commands, clipped to the actuators' limits."""
 
@@ -131,28 +138,27 @@ class Explorer:
         for index in range(batches):
             parts.append(self._batch(index, album))
             log(index + 1, batches)
-        values = torch.cat([v for v, _ in parts])[:episodes]
-        commands = torch.cat([c for _, c in parts])[:episodes]
-        return Dataset(values, commands, album.close() if album else None)
+        found = joined(parts).only(slice(episodes))
+        return replace(found, images=album.close()) if album else found
 
-    def _batch(self, index: int, album: Album | None) -> tuple[Tensor, Tensor]:
-        """Return scalar sensors [B T+1 O] and commands [B T A]; images go into the album."""
+    def _batch(self, index: int, album: Album | None) -> Dataset:
+        """Return a batch of episodes by scalar sensors; images go into the album."""
         world, offset = self.world, index * self.world.batch
         first, scalars = self.seed + offset, world.sensors.scalars.size
         assert first + world.batch <= TRAINING_SEEDS, "training must not use evaluation seeds"
         commands = self.commands(index)
-        values = []
+        values, ages = [], torch.zeros(world.batch, dtype=torch.long)
         for tick in range(self.config.ticks + 1):
-            seen = (
-                world.step(Action(commands[:, tick - 1]))
-                if tick
-                else world.reset(range(first, first + world.batch))
-            )
+            if tick:
+                ages += going(world)
+                seen = world.step(Action(commands[:, tick - 1]))
+            else:
+                seen = world.reset(range(first, first + world.batch))
             shown = self._seen(seen)
             values.append(shown[:, :scalars])
             if album is not None:
                 album.put(offset, tick, shown[:, scalars:])
-        return torch.stack(values, dim=1), commands
+        return Dataset.lived_by(values, commands.unbind(dim=1), ages)
 
     def commands(self, index: int) -> Tensor:
         """Return the random commands of batch `index`, [B T A] in actuator units."""

@@ -162,7 +162,7 @@ def fit_readouts(
 
     The errors of `readouts` are measured on held-out episodes over its own horizon.
     """
-    readouts.fit_scale(dataset.values)
+    readouts.fit_scale(dataset.sample())
     known, held = dataset.split()
     _descend_probe(stage, readouts, readouts.loss, perception, model, known, config, ledger, seed)
     generator = torch.Generator().manual_seed(seed)

@@ -106,7 +106,7 @@ def pupil(
         silent(),
     )
     goal = mind.site.goal.names
-    flat = dataset.values.flatten(0, 1)
+    flat = dataset.sample().flatten(0, -2)
     aims = flat[:, mind.site.sensors[goal[0]]] if goal else flat[:, :0]
     if not acting:
         return Pupil(mind, aims, {})

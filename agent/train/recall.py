@@ -54,4 +54,4 @@ def encoded(dataset: Dataset, perception: Encoder, sensors: Layout) -> Dataset:
         remembered(dataset.at(torch.tensor(episode), ticks), perception, sensors)
         for episode in range(len(dataset))
     ]
-    return Dataset(torch.stack(parts), dataset.commands)
+    return Dataset(torch.stack(parts), dataset.commands, lived=dataset.lived)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -13,7 +13,7 @@ from torch import Tensor
 from agent.core.messages import Action
 from agent.core.protocols import World
 from agent.train.dataset import Dataset
-from agent.train.explore import TRAINING_SEEDS, Explorer, explorer_batch, whole
+from agent.train.explore import TRAINING_SEEDS, Explorer, explorer_batch, going, whole
 from agent.train.progress import Figures, Ledger
 
 Choice = Callable[[Any, Tensor, int, torch.Generator], Tensor]
@@ -70,7 +70,7 @@ class Rounds:
                 found = found + lived
                 ledger.log("explore", number + 1, begins[-1], taught(lived, self.world))
             ledger.save(STATE, found.tensors(), {"rounds": float(index + 1)})
-        return Dataset(found.values[: config.episodes], found.commands[: config.episodes])
+        return found.only(slice(config.episodes))
 
     @torch.no_grad()
     def _batch(self, index: int, mind: Any) -> Dataset:
@@ -78,13 +78,14 @@ class Rounds:
         assert first + world.batch <= TRAINING_SEEDS, "training must not use evaluation seeds"
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + index)
         values = [whole(world.reset(range(first, first + world.batch)), world.sensors)]
-        commands: list[Tensor] = []
+        commands, ages = list[Tensor](), torch.zeros(world.batch, dtype=torch.long)
         while len(commands) < self.config.ticks:
             plan = self._choose(mind, values[-1], len(commands), generator)
             for move in plan.unbind(dim=1)[: self.config.ticks - len(commands)]:
+                ages += going(world)
                 values.append(whole(world.step(Action(move.contiguous())), world.sensors))
                 commands.append(move)
-        return Dataset(torch.stack(values, dim=1), torch.stack(commands, dim=1))
+        return Dataset.lived_by(values, commands, ages)
 
 
 def taught(dataset: Dataset, world: Any) -> Figures:
@@ -104,12 +105,7 @@ def curve(config: Explorer.Config, dataset: Dataset, world: Any) -> Figures:
     begins = starts(config, batch)
     for index, (begin, end) in enumerate(itertools.pairwise(begins), start=1):
         cut = slice(begin * batch, end * batch)
-        part = Dataset(dataset.values[cut], dataset.commands[cut])
-        figures |= {f"{name}.{index}": value for name, value in taught(part, world).items()}
-        figures[f"transitions.{index}"] = float(min(end * batch, len(dataset)) * dataset.ticks)
+        told = taught(dataset.only(cut), world)
+        figures |= {f"{name}.{index}": value for name, value in told.items()}
+        figures[f"transitions.{index}"] = float(dataset.only(slice(end * batch)).transitions)
     return figures
-
-
-def joined(parts: Sequence[Dataset]) -> Dataset:
-    """Return the episodes of all parts."""
-    return sum(parts[1:], parts[0])

@@ -152,7 +152,9 @@ def fit_critic(
 
     The dataset's episodes are lived through `memory` side by side, as many of their last ticks as
     it holds. `intrinsic(values, commands)` returns the energy [N T] of sensors [N T O] after
-    commands [N T A]. Episodes are cut off by time, not ended, so something follows the last tick.
+    commands [N T A]. Episodes are cut off by time, not ended, so something follows the last tick;
+    one that the world ended stays where it did, at what that costs, and of that as many ticks are
+    learned of as were lived.
     """
     kept = ledger.load("critic")
     if kept is not None:
@@ -167,7 +169,10 @@ def fit_critic(
     latents, energies, _ = memory.sequences()
     paid = energies[:, 1:]
     memory.reset(1)
-    figures: Figures = critic.fit(latents, paid, torch.zeros_like(paid, dtype=torch.bool), seed)
+    never, counted = torch.zeros_like(paid, dtype=torch.bool), None
+    if dataset.lived is not None:
+        counted = torch.arange(dataset.ticks)[-paid.shape[1] :] <= 2 * dataset.lived[:, None]
+    figures: Figures = critic.fit(latents, paid, never, seed, counted=counted)
     ledger.log("critic", 1, 1, figures)
     ledger.save("critic", critic.state_dict(), figures)
     return figures

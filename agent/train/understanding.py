@@ -107,6 +107,8 @@ def understand(blueprint: Blueprint, study: Study, ledger: Ledger) -> Understand
     dataset = experience(blueprint, mind, study, ledger)
     expect_comparable(mind, dataset, ledger)
     warn_if_still(dataset, ledger)
+    if dataset.lived is not None:
+        figures["explore.lived_ticks"] = float(dataset.lived.float().mean())
     if not study.dataset:
         told = curve(study.explore, dataset, blueprint.singles["world"].kind)
         figures |= {f"explore.{k}": v for k, v in told.items()}
@@ -195,7 +197,8 @@ def warn_if_still(dataset: Dataset, ledger: Ledger) -> None:
     """Say so if much of what is there to learn from is that nothing changes."""
     if dataset.images is not None:
         return
-    still = float((dataset.values.diff(dim=1) == 0).all(dim=-1).float().mean())
+    nothing = (dataset.values.diff(dim=1) == 0).all(dim=-1)
+    still = float(nothing[torch.arange(dataset.ticks) < dataset.ends()[:, None]].float().mean())
     if still > STILL:
         ledger.say(
             f"  warning: in {still:.0%} of explored ticks nothing changed, as after an episode's"
@@ -238,7 +241,8 @@ def rehearse(
 def _probe_scores(mind: Mind, dataset: Dataset) -> Figures:
     """Return the held-out share of variance that readouts explain, per sensor."""
     _, held = dataset.split()
-    values = held.values[:, ::7].reshape(-1, held.values.shape[-1])
+    every = torch.arange(0, held.ticks + 1, 7)
+    values = held.values[:, every][every <= held.ends()[:, None]]
     read = mind.readouts.read(recalling(mind.perception, mind.site.sensors).encode(values))
     scores: dict[str, Any] = {}
     for channel, where in mind.readouts.layout.slices():

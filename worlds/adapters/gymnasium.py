@@ -186,7 +186,7 @@ class Gymnasium:
         """
         after = _nothing(self.batch, self._desired)
         after.terminated, after.truncated = self.aside.terminated, self.aside.truncated
-        for row in np.flatnonzero(~self._over(after)):
+        for row in np.flatnonzero(~_ended(after)):
             self._live(row, action.command[row].numpy(), after)
         self.aside, self._tick = after, self._tick + 1
         if self._energy >= 0:
@@ -194,6 +194,11 @@ class Gymnasium:
                 self._taught, -after.paid / self.config.repeat, 0.0
             )
         return self._observe()
+
+    @property
+    def over(self) -> NDArray[np.bool_]:
+        """Which environments have ended their episodes [B]: they stand still."""
+        return _ended(self.aside)
 
     def showing(self) -> Tensor:
         """Return what sensors show now [B O]."""
@@ -244,17 +249,11 @@ class Gymnasium:
                 f" ({reason}); this episode is invalid; mend the environment"
             ) from fault
 
-    @staticmethod
-    def _over(said: Aside) -> NDArray[np.bool_]:
-        """Return which environments have ended their episodes [B]."""
-        over: NDArray[np.bool_] = said.terminated | said.truncated
-        return over
-
     def _imagined(self, row: int, commands: NDArray[Any]) -> NDArray[np.float32]:
         """Return what the environment `row` shows [H O] as it lives under `commands` [H A]."""
         after, shown = copy.deepcopy(self.aside), []
         for command in commands:
-            if not self._over(after)[row]:
+            if not _ended(after)[row]:
                 self._live(row, command, after)
             shown.append(self._values[row].copy())
         return np.stack(shown)
@@ -266,7 +265,7 @@ class Gymnasium:
         for _ in range(self.config.repeat):
             with self._blamed(row):
                 self._advance(row, held, after)
-            if self._over(after)[row]:
+            if _ended(after)[row]:
                 break
 
     def _advance(self, row: int, held: NDArray[Any], after: Aside) -> None:
@@ -328,6 +327,11 @@ class Gymnasium:
             time_s=torch.full((self.batch,), self._tick / self.rate_hz),
             first=torch.full((self.batch,), self._tick == 0),
         )
+
+
+def _ended(said: Aside) -> NDArray[np.bool_]:
+    over: NDArray[np.bool_] = said.terminated | said.truncated
+    return over
 
 
 def _unstable(env: Any) -> bool:

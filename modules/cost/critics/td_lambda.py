@@ -98,23 +98,32 @@ class TDLambdaCritic(nn.Module):
         return float(gap.square().mean().sqrt())
 
     def fit(
-        self, latents: Tensor, energy: Tensor, ended: Tensor, seed: int = 0, anew: bool = True
+        self,
+        latents: Tensor,
+        energy: Tensor,
+        ended: Tensor,
+        seed: int = 0,
+        anew: bool = True,
+        counted: Tensor | None = None,
     ) -> dict[str, float]:
         """Learn from sequences (see `targets`) and return the error and the share explained.
 
+        It learns of the states that are `counted` [N T], None: of all; targets are of all.
         Targets are recomputed `rounds` times. Deterministic in the sequences and `seed`. What is
         learned `anew` takes the size of energies from these sequences; else the size stays, and
         with it what is anticipated of states that they do not show.
         """
         config = self.config
-        flat = latents[:, :-1].reshape(-1, latents.shape[-1])
+        which = torch.ones_like(ended) if counted is None else counted
+        flat = latents[:, :-1][which]
         if anew:
-            self.scale.copy_(energy.mean() / (1 - config.discount) + 1e-6)
+            paid = energy if counted is None else energy[counted]
+            self.scale.copy_(paid.mean() / (1 - config.discount) + 1e-6)
         optimiser = torch.optim.Adam(self.parameters(), lr=config.rate)
         generator = torch.Generator().manual_seed(seed * MIX)
         goal = torch.zeros(len(flat))
         for _ in range(config.rounds):
-            goal = self.targets(latents, energy, ended).reshape(-1)
+            goal = self.targets(latents, energy, ended)[which]
             self._descend(flat, goal, config.steps // config.rounds, optimiser, generator)
         with torch.no_grad():
             error = (self.views(flat).mean(dim=0) - goal).square().mean()

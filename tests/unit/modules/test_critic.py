@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -57,7 +58,7 @@ def test_it_learns_from_short_term_memory_and_from_no_more_than_it_holds() -> No
     memory = EpisodicMemory(EpisodicMemory.Config(capacity=16), SITE)
     told: list[Tensor] = []
     real = critic.fit
-    critic.fit = lambda latents, *rest: told.append(latents) or real(latents, *rest)  # type: ignore
+    critic.fit = lambda latents, *rest, **more: told.append(latents) or real(latents, *rest)  # type: ignore
     data = walks()
     fit_critic(critic, memory, Seeing(), data, lambda v, c: v[..., 0].abs(), silent())
     assert torch.equal(told[0], data.values[:, -16:]), "the last ticks, as memory kept them"
@@ -116,3 +117,26 @@ def test_what_is_learned_in_addition_keeps_the_size_of_energies() -> None:
     assert critic.missed(latents, paid, ended) < before
     critic.fit(latents, paid, ended)
     assert float(critic.scale) < float(size)
+
+
+def test_of_ticks_after_an_end_no_more_are_learned_of_than_were_lived() -> None:
+    """Half of the walks end soon, at a place that costs; elsewhere nothing costs anything."""
+    plain = walks()
+    plain.values[::2] = torch.tensor([0.9, 0.9])
+    dead = torch.where(torch.arange(48) % 2 == 0, 8, 40)
+    told: list[Tensor] = []
+
+    def hurts(values: Tensor, commands: Tensor) -> Tensor:
+        return (values == 0.9).all(dim=-1).float()
+
+    for lived in (None, dead):
+        torch.manual_seed(0)
+        critic = TDLambdaCritic(TDLambdaCritic.Config(steps=300, discount=0.9), SITE)
+        memory = EpisodicMemory(EpisodicMemory.Config(capacity=64), SITE)
+        real = critic._descend
+        critic._descend = lambda flat, *rest, real=real: told.append(flat) or real(flat, *rest)  # type: ignore
+        fit_critic(critic, memory, Seeing(), replace(plain, lived=lived), hurts, silent())
+        assert float(critic.anticipate(torch.tensor([0.9, 0.9])).detach()) > 3.0, "it costs as long as ever"
+    first, last = told[0], told[-1]
+    assert len(first) == 48 * 39
+    assert len(last) == 24 * 39 + 24 * 16
