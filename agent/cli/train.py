@@ -24,6 +24,7 @@ from agent.record.files import expect_writable
 from agent.report.training import write_training
 from agent.train.course import Trained, course_of, train
 from agent.train.examine import examine
+from agent.train.given import BODY, described
 from agent.train.progress import Figures, Ledger, State
 
 SAVE_EVERY_S = 20.0
@@ -50,9 +51,20 @@ STAGES: dict[str, tuple[str, ...]] = {
 }
 """What of the config each stage depends on, besides all that the stages before it do.
 
+Exploring depends on more where what was learned meanwhile decided what to try (`LEARNS`).
 Completion and surprise come early in the course, but no other stage depends on them: they stand
 last here.
 """
+
+LEARNS: dict[str, tuple[str, ...]] = {
+    "curiosity": ("latent", "perception", "world_model", "train.learner"),
+    "acting": (
+        *("latent", "perception", "world_model", "train.learner", "readouts", "train.readouts"),
+        *("critic", "memory", "terms", "goal", "guardrails", "configurator", "cost", "actor"),
+        "train.actor",
+    ),
+}
+"""What exploring depends on besides, by the policies that learn in between."""
 
 
 def main(options: argparse.Namespace) -> int:
@@ -73,7 +85,7 @@ def main(options: argparse.Namespace) -> int:
     say(f"training {found.config.name}, seed {found.config.seed}; states and log in {folder}/")
     taken: list[str] = []
     with Bar(folder / "metrics.jsonl") as bar:
-        trained = train(found, _ledger(folder, stage_hashes(found.resolved()), bar, taken))
+        trained = train(found, on_disk(folder, found, bar, taken))
     seconds, busy = trained.figures.pop("train_s"), trained.figures.pop("train_cpu_s")
     if not taken:
         trained.figures.update(train_s=seconds, train_cpu_s=busy)
@@ -122,7 +134,9 @@ def stage_hashes(resolved: dict[str, Any]) -> dict[str, str]:
     """Return a hash per stage over what it depends on: a state is taken up only if it is equal."""
     known: dict[str, Any] = {}
     hashes = {}
+    policy = _at(resolved, "train.explore.policy")
     for stage, keys in STAGES.items():
+        keys += LEARNS.get(policy, ()) if stage == "explore" else ()
         known |= {key: _content(key, _at(resolved, key)) for key in keys}
         hashes[stage] = schema.config_hash(known)
     return hashes
@@ -144,14 +158,16 @@ def _at(resolved: dict[str, Any], path: str) -> Any:
     return found
 
 
-def _ledger(folder: Path, hashes: dict[str, str], bar: Bar, taken: list[str]) -> Ledger:
+def on_disk(folder: Path, found: Blueprint, bar: Bar, taken: list[str]) -> Ledger:
     """Return a ledger on disk; states kept by another config, or damaged, are not taken up.
 
-    `taken` is told the states that were: a training that took one up has no time to be quoted.
+    `taken` is told the states that were: a training that took one up has no time to be quoted. All
+    say whose sensors they are of, so that what was explored may be given to another training.
     """
+    hashes, body = stage_hashes(found.resolved()), described(found.singles["world"].kind)
 
     def save(name: str, tensors: State, figures: Figures) -> None:
-        about = {"config_hash": hashes[_stage(name)], "figures": figures}
+        about = {"config_hash": hashes[_stage(name)], "figures": figures, BODY: body}
         checkpoint.save(folder / f"{name}.safetensors", tensors, about)
 
     def load(name: str) -> tuple[State, Figures] | None:

@@ -17,7 +17,7 @@ from agent.core.spec import Layout
 from agent.train.dataset import HELD_OUT, Dataset
 
 BODY = "body"
-"""Key of the file's metadata under which the body is described, as JSON."""
+"""Key of the file's metadata under which the body is described, as JSON, or in its `about`."""
 
 
 class Body(Protocol):
@@ -76,6 +76,12 @@ def check(dataset: Dataset, body: Body, who: str, at_least: int = 1) -> None:
             f"{who}: expected sensors {wanted[0]} (one tick more than commands) and commands"
             f" {wanted[1]}, came {list(values.shape)} and {list(commands.shape)}; import it again"
         )
+    ends = dataset.ends()
+    if list(ends.shape) != [episodes] or bool(((ends < 0) | (ends > ticks)).any()):
+        raise InputError(
+            f"{who}: expected 'lived' to be from 0 to {ticks} ticks of each of {episodes} episodes,"
+            f" came {list(ends.shape)}; import it again"
+        )
     if ticks < at_least or episodes < HELD_OUT:
         raise InputError(
             f"{who}: expected {HELD_OUT} or more episodes of {at_least} or more ticks, came"
@@ -101,7 +107,9 @@ def _read(path: Path, who: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
         )
     try:
         with safe_open(path, framework="pt") as file:
-            about = json.loads((file.metadata() or {}).get(BODY, "{}"))
+            stored = file.metadata() or {}
+            kept = json.loads(stored.get("about", "{}")).get(BODY, {})  # of a training's own states
+            about = json.loads(stored[BODY]) if BODY in stored else kept
             return {name: file.get_tensor(name) for name in file.keys()}, about  # noqa: SIM118
     except (SafetensorError, json.JSONDecodeError) as fault:
         raise InputError(

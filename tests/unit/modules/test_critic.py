@@ -136,7 +136,9 @@ def test_of_ticks_after_an_end_no_more_are_learned_of_than_were_lived() -> None:
         real = critic._descend
         critic._descend = lambda flat, *rest, real=real: told.append(flat) or real(flat, *rest)  # type: ignore
         fit_critic(critic, memory, Seeing(), replace(plain, lived=lived), hurts, silent())
-        assert float(critic.anticipate(torch.tensor([0.9, 0.9])).detach()) > 3.0, "it costs as long as ever"
+        assert float(critic.anticipate(torch.tensor([0.9, 0.9])).detach()) > 3.0, (
+            "it costs as long as ever"
+        )
     first, last = told[0], told[-1]
     assert len(first) == 48 * 39
     assert len(last) == 24 * 39 + 24 * 16

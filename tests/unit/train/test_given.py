@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,15 @@ def refused(path: Path, what: str, at_least: int = 1) -> None:
         given(path, Reach, at_least)
     assert "\n" not in str(caught.value)
     assert str(caught.value).startswith(f"dataset {path}: ")
+
+
+def test_lives_are_given_back_and_must_be_possible(folder: Path) -> None:
+    path, ends = folder / "data.safetensors", torch.arange(12)
+    keep(replace(some(), lived=ends), path, Reach)
+    assert torch.equal(given(path, Reach).ends(), ends)
+    for bad in (ends + 20, ends - 1, ends[:3]):
+        keep(replace(some(), lived=bad), path, Reach)
+        refused(path, "expected 'lived' to be from 0 to 30 ticks of each of 12 episodes")
 
 
 def test_what_was_kept_is_given_back(folder: Path) -> None:

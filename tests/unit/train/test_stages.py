@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
-from agent.cli.train import STAGES, stage_hashes
+from agent.cli.train import STAGES, Bar, on_disk, stage_hashes
 from agent.config import schema
 from agent.config.build import MARGINS, Blueprint, blueprint
 from agent.core.errors import InputError
 from agent.train.course import Trained, course_of, train
+from agent.train.given import given
 from agent.train.progress import Figures, Ledger, silent
+from agent.train.understanding import experience
 from tests.shelf import Power, shelf
 from tests.tiny import CHEAP, REACH, TINY
+from worlds.cliff.world import Cliff
+from worlds.reach.world import Reach
 
 
 def test_the_course_makes_everything_a_checkpoint_needs(trained: Trained, plans: Blueprint) -> None:
@@ -159,3 +164,36 @@ def test_a_change_spoils_the_stages_from_where_it_matters(change: str, first: st
     changed = [stage for stage in STAGES if before[stage] != after[stage]]
     order = list(STAGES)
     assert changed == (order[order.index(first) :] if first else [])
+
+
+@pytest.mark.parametrize(
+    ("policy", "change", "spoilt"),
+    [
+        ("ou", "train.learner.rate=0.001", False),
+        ("curiosity", "train.learner.rate=0.001", True),
+        ("curiosity", "train.actor={iterations: 2}", False),
+        ("acting", "train.learner.rate=0.001", True),
+        ("acting", "train.actor={iterations: 2}", True),
+        ("acting", "actor.samples=17", True),
+        ("acting", "critic.discount=0.5", True),
+        ("acting", "train.distil.steps=21", False),
+    ],
+)
+def test_what_decided_where_to_explore_spoils_what_was_explored(
+    policy: str, change: str, spoilt: bool
+) -> None:
+    before, after = (hashes(f"train.explore.policy={policy}", *more) for more in ([], [change]))
+    assert (before["explore"] != after["explore"]) is spoilt
+    assert (before["explore_round"] != after["explore_round"]) is spoilt
+
+
+def test_what_was_explored_may_be_given_to_another_training(folder: Path) -> None:
+    """The states of a training say whose sensors they are of; of another body, they are refused."""
+    small = blueprint(schema.load(REACH, [*TINY, *CHEAP]))
+    with Bar(folder / "metrics.jsonl") as bar:
+        ledger = on_disk(folder, small, bar, [])
+        seen = experience(small, small.assemble(), course_of(small), ledger)
+    path = folder / "explore.safetensors"
+    assert torch.equal(given(path, Reach).values, seen.values)
+    with pytest.raises(InputError, match="the world has"):
+        given(path, Cliff)
