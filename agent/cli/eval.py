@@ -16,7 +16,7 @@ from agent.config.build import Blueprint
 from agent.core.errors import InputError
 from agent.evaluate.baselines import random_policy
 from agent.evaluate.episodes import Outcome, latency, referable, trials_of
-from agent.evaluate.statistics import mean, proportion
+from agent.evaluate.statistics import mean, proportion, scored
 from agent.evaluate.workers import carry_out, jobs
 from agent.record import checkpoint
 
@@ -121,8 +121,7 @@ def _score(figures: dict[str, Figure], kind: str) -> float | None:
     known = [v for v in values if isinstance(v, float)]
     if len(known) < len(named) or known[2] <= known[1]:
         return None
-    own, random, best = known
-    return 100 * (own - random) / (best - random)
+    return scored(*known)
 
 
 def _references(

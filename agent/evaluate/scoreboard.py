@@ -23,6 +23,7 @@ from agent.core.errors import InputError
 from agent.evaluate.baselines import commanded, random_policy
 from agent.evaluate.episodes import Outcome, referable, trials_of
 from agent.evaluate.sac import Sac
+from agent.evaluate.statistics import scored
 from agent.evaluate.workers import Job, live_through
 from agent.record import checkpoint
 from agent.record.files import keep, recalled
@@ -243,7 +244,7 @@ def normalised(runs: Mapping[str, Sequence[Run]]) -> dict[str, list[float]]:
     low, high = float(np.mean(values[RANDOM])), float(np.mean(values[ORACLE]))
     if high <= low:
         return {}
-    return {who: [100 * (v - low) / (high - low) for v in some] for who, some in values.items()}
+    return {who: [scored(v, low, high) for v in some] for who, some in values.items()}
 
 
 __all__ = ["Cell", "Run", "cells", "measure", "normalised", "suite", "weights_of"]

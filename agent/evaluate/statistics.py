@@ -30,6 +30,14 @@ def proportion(hits: int, n: int, confidence: float = 0.95) -> Interval:
     return share, low, high
 
 
+def scored(value: float, chance: float, best: float) -> float:
+    """Return where a value lies between chance, 0, and the best known, 100, which is above it.
+
+    Source: Mnih et al. (2015), Human-level control, for scores so normalised.
+    """
+    return 100 * (value - chance) / (best - chance)
+
+
 def mean(values: ArrayLike, confidence: float = 0.95, resamples: int = 2000) -> Interval:
     """Return the mean and its percentile bootstrap interval; deterministic."""
     return _bootstrap(np.mean, values, confidence, resamples)
