@@ -80,7 +80,8 @@ class Rounds:
         values = [whole(world.reset(range(first, first + world.batch)), world.sensors)]
         commands, ages = list[Tensor](), torch.zeros(world.batch, dtype=torch.long)
         while len(commands) < self.config.ticks:
-            plan = self._choose(mind, values[-1], len(commands), generator)
+            if bool(going(world).any()):  # else nobody minds the last one again
+                plan = self._choose(mind, values[-1], len(commands), generator)
             for move in plan.unbind(dim=1)[: self.config.ticks - len(commands)]:
                 ages += going(world)
                 values.append(whole(world.step(Action(move.contiguous())), world.sensors))

@@ -114,10 +114,16 @@ def test_rounds_do_too(world: Gymnasium) -> None:
         acting={"rounds": 2},
     )  # fmt: skip
 
+    asked = []
+
     def ahead(mind: Any, values: Tensor, tick: int, draws: torch.Generator) -> Tensor:
-        return torch.rand(len(values), 1, 1, generator=draws)
+        asked.append(tick)
+        return 0.5 + 0.5 * torch.rand(len(values), 1, 1, generator=draws)
 
     data = Rounds(config, world, lambda *_: None, ahead).collect(silent())
+    assert len(asked) == max(asked) + 1 == int(data.ends()[16:].max()) < 30, (
+        "only as long as one lives"
+    )
     assert len(data) == 30
     still_after(data)
     told = curve(config, data, world)
