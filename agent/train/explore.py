@@ -88,6 +88,19 @@ def going(world: World) -> Tensor:
     return torch.ones(world.batch, dtype=torch.bool) if over is None else ~torch.from_numpy(over)
 
 
+def begun(dataset: Dataset, sensors: Layout) -> Dataset:
+    """Return episodes that show at their start what is paid in their first tick, if any ended.
+
+    Nothing has been paid there yet. Learned as a charge of 0 that would make starts look as bad as
+    ends where lives are short and living is paid for; among many ticks it is one label.
+    """
+    if dataset.lived is not None:
+        for channel, where in sensors.scalars.slices():
+            if channel.taught:
+                dataset.values[:, 0, where] = dataset.values[:, 1, where]
+    return dataset
+
+
 class Explorer:
     """Drives a world with random commands, clipped to the actuators' limits."""
 
@@ -158,7 +171,8 @@ class Explorer:
             values.append(shown[:, :scalars])
             if album is not None:
                 album.put(offset, tick, shown[:, scalars:])
-        return Dataset.lived_by(values, commands.unbind(dim=1), ages)
+        lived = Dataset.lived_by(values, commands.unbind(dim=1), ages)
+        return begun(lived, world.sensors)
 
     def commands(self, index: int) -> Tensor:
         """Return the random commands of batch `index`, [B T A] in actuator units."""

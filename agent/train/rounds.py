@@ -13,7 +13,7 @@ from torch import Tensor
 from agent.core.messages import Action
 from agent.core.protocols import World
 from agent.train.dataset import Dataset
-from agent.train.explore import TRAINING_SEEDS, Explorer, explorer_batch, going, whole
+from agent.train.explore import TRAINING_SEEDS, Explorer, begun, explorer_batch, going, whole
 from agent.train.progress import Figures, Ledger
 
 Choice = Callable[[Any, Tensor, int, torch.Generator], Tensor]
@@ -86,7 +86,7 @@ class Rounds:
                 ages += going(world)
                 values.append(whole(world.step(Action(move.contiguous())), world.sensors))
                 commands.append(move)
-        return Dataset.lived_by(values, commands, ages)
+        return begun(Dataset.lived_by(values, commands, ages), world.sensors)
 
 
 def taught(dataset: Dataset, world: Any) -> Figures:

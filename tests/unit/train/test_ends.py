@@ -195,3 +195,18 @@ def test_calibration_needs_plans_that_are_allowed(world: Gymnasium) -> None:
             SETTINGS, world, Eyes(), told.plan, told.directive, told.imagine, [Limit()], NOTHING,
             lambda margins: None, silent(),
         )  # fmt: skip
+
+
+def test_starts_are_not_learned_to_pay_nothing() -> None:
+    paying = Gymnasium(Gymnasium.Config(reward=True, **SLOPE), 16)
+    config = Explorer.Config(episodes=16, ticks=30, deviation=1.0, correlation_s=1.0)
+    try:
+        seen = Explorer(config, paying).collect(lambda *_: None).values[..., -1]
+        short = config.model_copy(update={"ticks": 3})
+        whole = Explorer(short, paying).collect(lambda *_: None)
+    finally:
+        paying.close()
+    assert torch.equal(seen[:, 0], seen[:, 1])
+    assert bool((seen[:, 0] != 0).all())
+    assert whole.lived is None
+    assert bool((whole.values[:, 0, -1] == 0).all())
