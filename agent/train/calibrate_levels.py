@@ -17,7 +17,7 @@ from agent.core.guardrails import realised
 from agent.core.levels import plans
 from agent.core.messages import Action, Directive, Plan
 from agent.train.calibrate import Calibrate, conformal, witnessed, worst
-from agent.train.explore import TRAINING_SEEDS, whole
+from agent.train.explore import TRAINING_SEEDS, going, whole
 from agent.train.progress import Figures
 from agent.train.recall import remembered
 
@@ -37,7 +37,8 @@ def strayed(
     of its highest level: each level plans anew at its own rate, and the body rests where a plan of
     any level is not allowed. What a plan foresees of the end of each step that is followed is held
     against what sensors showed then, [n R 1], R being those guardrails that are ever realised; what
-    happens meanwhile is for those below. Refused plans are not counted.
+    happens meanwhile is for those below. Refused plans do not count,
+    nor do steps whose last tick the episode did not live to.
     """
     assert seeds.stop <= TRAINING_SEEDS, "training must not use evaluation seeds"
     rails, actor, sensors = [r for r in mind.rails if realised(r)], mind.actor, world.sensors
@@ -55,6 +56,7 @@ def strayed(
             made = list(plans(actor.plan(mind.perception.encode(seen), aim)))
             good = torch.stack([(p.violation <= 0) & torch.isfinite(p.energy) for p in made])
             move = torch.where(good.all(dim=0)[:, None], made[0].actions[:, 0], rest)
+            alive = going(world)
             seen = whole(world.step(Action(move)), sensors)
             during = [*during, remembered(seen, mind.perception, sensors)][-scales[-1] :]
             for index, ticks in enumerate(scales):
@@ -64,7 +66,7 @@ def strayed(
                     shown = witnessed(before, move[:, None], told, sensors.scalars, before, rails)
                     step = tick // ticks % level.follow
                     excess = worst(rails, shown) - _foreseen(mind, index, made[index + 1], step)
-                    found[index].append(excess[good[index + 1]])
+                    found[index].append(excess[good[index + 1] & alive])
     for index, parts in enumerate(found):
         if not any(map(len, parts)):
             raise InputError(

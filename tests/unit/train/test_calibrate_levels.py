@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -99,3 +100,27 @@ def test_a_margin_is_that_of_steps_followed_and_goes_on(tall: Mind, world: Any) 
 
     with pytest.raises(InputError, match="level 2: expected plans that guardrails allow"):
         calibrate_levels(settings, world, never, ask, GOALS, 0)
+
+
+class Ending:
+    """A world whose first episode of a batch ends in its second step, as it says itself."""
+
+    def __init__(self, world: Any) -> None:
+        self._world, self._ticks = world, 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._world, name)
+
+    def step(self, action: Any) -> Any:
+        self._ticks += 1
+        return self._world.step(action)
+
+    @property
+    def over(self) -> np.ndarray:
+        return np.arange(ROWS) < (self._ticks > TICKS)
+
+
+def test_what_comes_after_an_end_does_not_count(tall: Mind, world: Any) -> None:
+    some = replace(tall, actor=Willing(tall.actor, -1.0, lambda step: False))
+    (part,) = strayed(some, Ending(world), directives(tall), GOALS, range(ROWS), STEPS)
+    assert len(part) == ROWS * STEPS - (STEPS - 1)
