@@ -48,8 +48,8 @@ class Images:
         whole[..., :size], whole[..., size:] = scalars, drawn
         return whole
 
-    def only(self, which: Tensor) -> Images:
-        """Return the images of some episodes, by a mask [N]; nothing is copied."""
+    def only(self, which: Tensor | slice) -> Images:
+        """Return the images of some episodes, by a mask [N] or a slice; nothing is copied."""
         return Images(self.pixels, self.rows[which])
 
 
