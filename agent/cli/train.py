@@ -56,6 +56,9 @@ Completion and surprise come early in the course, but no other stage depends on 
 last here.
 """
 
+FORMAT = 2
+"""Of kept states: those of another are not taken up. 2: episodes say how long they were lived."""
+
 LEARNS: dict[str, tuple[str, ...]] = {
     "curiosity": ("latent", "perception", "world_model", "train.learner"),
     "acting": (
@@ -79,6 +82,11 @@ def main(options: argparse.Namespace) -> int:
     digest = schema.config_hash(found.resolved())
     folder = Path("runs") / f"train-{found.config.name}-seed{found.config.seed}"
     if options.fresh and folder.exists():
+        given = str(found.config.train.get("dataset") or "")
+        if given and folder.resolve() in Path(given).resolve().parents:
+            raise InputError(
+                f"train.dataset: expected a file that --fresh leaves alone, came {given}; move it"
+            )
         shutil.rmtree(folder)
     _make(folder)
     expect_writable(target)
@@ -132,9 +140,10 @@ def _about(found: Blueprint, digest: str, trained: Trained) -> dict[str, Any]:
 
 def stage_hashes(resolved: dict[str, Any]) -> dict[str, str]:
     """Return a hash per stage over what it depends on: a state is taken up only if it is equal."""
-    known: dict[str, Any] = {}
+    known: dict[str, Any] = {"format": FORMAT}
     hashes = {}
-    policy = _at(resolved, "train.explore.policy")
+    tried = not _at(resolved, "train.dataset")
+    policy = _at(resolved, "train.explore.policy") if tried else ""
     for stage, keys in STAGES.items():
         keys += LEARNS.get(policy, ()) if stage == "explore" else ()
         known |= {key: _content(key, _at(resolved, key)) for key in keys}

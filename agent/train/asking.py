@@ -55,6 +55,7 @@ def expect_comparable(mind: Mind, dataset: Dataset, ledger: Ledger) -> None:
     for term in mind.terms:
         cut = cuts.get(getattr(term, "quantity", ""))
         if cut is not None and hasattr(term, "compare"):
-            found = term.compare(dataset.values[:, 1:, cut].sum(dim=-1))
+            lived = torch.arange(dataset.ticks) < dataset.ends()[:, None]
+            found = term.compare(dataset.values[:, 1:, cut].sum(dim=-1)[lived])
             if found:
                 ledger.say(f"  warning: {found}")

@@ -94,11 +94,13 @@ def begun(dataset: Dataset, sensors: Layout) -> Dataset:
     Nothing has been paid there yet. Learned as a charge of 0 that would make starts look as bad as
     ends where lives are short and living is paid for; among many ticks it is one label.
     """
-    if dataset.lived is not None:
-        for channel, where in sensors.scalars.slices():
-            if channel.taught:
-                dataset.values[:, 0, where] = dataset.values[:, 1, where]
-    return dataset
+    if dataset.lived is None:
+        return dataset
+    values = dataset.values.clone()
+    for channel, where in sensors.scalars.slices():
+        if channel.taught:
+            values[:, 0, where] = values[:, 1, where]
+    return replace(dataset, values=values)
 
 
 class Explorer:
@@ -151,7 +153,7 @@ class Explorer:
         for index in range(batches):
             parts.append(self._batch(index, album))
             log(index + 1, batches)
-        found = joined(parts).only(slice(episodes))
+        found = begun(joined(parts).only(slice(episodes)), sensors)
         return replace(found, images=album.close()) if album else found
 
     def _batch(self, index: int, album: Album | None) -> Dataset:
@@ -171,8 +173,7 @@ class Explorer:
             values.append(shown[:, :scalars])
             if album is not None:
                 album.put(offset, tick, shown[:, scalars:])
-        lived = Dataset.lived_by(values, commands.unbind(dim=1), ages)
-        return begun(lived, world.sensors)
+        return Dataset.lived_by(values, commands.unbind(dim=1), ages)
 
     def commands(self, index: int) -> Tensor:
         """Return the random commands of batch `index`, [B T A] in actuator units."""

@@ -75,12 +75,15 @@ def check(dataset: Dataset, body: Body, who: str, at_least: int = 1) -> None:
         raise InputError(
             f"{who}: expected sensors {wanted[0]} (one tick more than commands) and commands"
             f" {wanted[1]}, came {list(values.shape)} and {list(commands.shape)}; import it again"
+            f" (a training's own states hold no images)"
         )
     ends = dataset.ends()
-    if list(ends.shape) != [episodes] or bool(((ends < 0) | (ends > ticks)).any()):
+    whole = list(ends.shape) == [episodes] and ends.dtype == torch.int64
+    if not whole or bool(((ends < 0) | (ends > ticks)).any()):
+        came = f"{int(ends.min())} to {int(ends.max())}" if whole else f"{list(ends.shape)}"
         raise InputError(
-            f"{who}: expected 'lived' to be from 0 to {ticks} ticks of each of {episodes} episodes,"
-            f" came {list(ends.shape)}; import it again"
+            f"{who}: expected 'lived' to be whole numbers from 0 to {ticks}, one for each of"
+            f" {episodes} episodes, came {came} in {ends.dtype}; import it again"
         )
     if ticks < at_least or episodes < HELD_OUT:
         raise InputError(

@@ -67,17 +67,18 @@ def foresee(mind: Mind, world: World, episodes: int, segments: int, seed: int) -
 
 @torch.no_grad()
 def look_ahead(mind: Mind, data: Dataset, horizon: int) -> Foresight:
-    """Return foresight for every `horizon` ticks of recorded episodes, end to end."""
+    """Return foresight for every `horizon` ticks of recorded episodes, up to their ends."""
     layout, perception = mind.readouts.layout, recalling(mind.perception, mind.site.sensors)
     means, spreads, seen = [], [], []
     for first in range(0, data.ticks - horizon + 1, horizon):
-        start = perception.encode(data.values[:, first])
-        commands = data.commands[:, first : first + horizon]
+        some = data.only(data.ends() > first)
+        start = perception.encode(some.values[:, first])
+        commands = some.commands[:, first : first + horizon]
         read = mind.objective.imagine(start, commands.unsqueeze(1)).quantities
         packed = torch.cat([read[name] for name in layout.names], dim=-1)[:, :, 0]
         means.append(packed.mean(dim=0))
         spreads.append(packed.std(dim=0))
-        seen.append(data.values[:, first + 1 : first + 1 + horizon, : layout.size])
+        seen.append(some.values[:, first + 1 : first + 1 + horizon, : layout.size])
     return Foresight(torch.cat(means), torch.cat(spreads), torch.cat(seen))
 
 

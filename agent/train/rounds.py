@@ -67,7 +67,7 @@ class Rounds:
             mind = self.learn(found, index)
             for number in range(begins[index], begins[index + 1]):
                 lived = self._batch(number, mind)
-                found = found + lived
+                found = begun(found + lived, self.world.sensors)
                 ledger.log("explore", number + 1, begins[-1], taught(lived, self.world))
             ledger.save(STATE, found.tensors(), {"rounds": float(index + 1)})
         return found.only(slice(config.episodes))
@@ -86,11 +86,14 @@ class Rounds:
                 ages += going(world)
                 values.append(whole(world.step(Action(move.contiguous())), world.sensors))
                 commands.append(move)
-        return begun(Dataset.lived_by(values, commands, ages), world.sensors)
+        return Dataset.lived_by(values, commands, ages)
 
 
 def taught(dataset: Dataset, world: Any) -> Figures:
-    """Return the mean a tick of what sensors show in training alone: what a benchmark charged."""
+    """Return the mean a tick of what sensors show in training alone: what a benchmark charged.
+
+    Ticks after an episode's end count, too: nothing is charged there.
+    """
     return {
         channel.name: float(dataset.values[:, 1:, where].mean())
         for channel, where in world.sensors.scalars.slices()

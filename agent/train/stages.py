@@ -154,7 +154,7 @@ def fit_critic(
     it holds. `intrinsic(values, commands)` returns the energy [N T] of sensors [N T O] after
     commands [N T A]. Episodes are cut off by time, not ended, so something follows the last tick;
     one that the world ended stays where it did, at what that costs, and of that as many ticks are
-    learned of as were lived.
+    learned of as were lived. Raises InputError if memory keeps less of such episodes than all.
     """
     kept = ledger.load("critic")
     if kept is not None:
@@ -171,6 +171,11 @@ def fit_critic(
     memory.reset(1)
     never, counted = torch.zeros_like(paid, dtype=torch.bool), None
     if dataset.lived is not None:
+        if len(latents[0]) < dataset.ticks:
+            raise InputError(
+                f"memory.capacity: expected {dataset.ticks} or more, the length of episodes that"
+                f" end before time, came {len(latents[0])}; raise it, or lower train.explore.ticks"
+            )
         counted = torch.arange(dataset.ticks)[-paid.shape[1] :] <= 2 * dataset.lived[:, None]
     figures: Figures = critic.fit(latents, paid, never, seed, counted=counted)
     ledger.log("critic", 1, 1, figures)

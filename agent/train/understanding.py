@@ -201,8 +201,8 @@ def warn_if_still(dataset: Dataset, ledger: Ledger) -> None:
     still = float(nothing[torch.arange(dataset.ticks) < dataset.ends()[:, None]].float().mean())
     if still > STILL:
         ledger.say(
-            f"  warning: in {still:.0%} of explored ticks nothing changed, as after an episode's"
-            f" end, and so much of what is learned is that; lower train.explore.ticks"
+            f"  warning: in {still:.0%} of explored ticks nothing changed, and so much of what is"
+            f" learned is that; explore with larger commands, or for shorter (train.explore.ticks)"
         )
 
 

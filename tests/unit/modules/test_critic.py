@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import pytest
 import torch
 from torch import Tensor
 
+from agent.core.errors import InputError
 from agent.core.guardrails import Guardrails
 from agent.core.messages import Directive
 from agent.core.objective import GuardedObjective
@@ -142,3 +144,13 @@ def test_of_ticks_after_an_end_no_more_are_learned_of_than_were_lived() -> None:
     first, last = told[0], told[-1]
     assert len(first) == 48 * 39
     assert len(last) == 24 * 39 + 24 * 16
+
+
+def test_a_memory_that_forgets_lives_before_their_ends_is_refused() -> None:
+    critic = TDLambdaCritic(TDLambdaCritic.Config(steps=3), SITE)
+    memory = EpisodicMemory(EpisodicMemory.Config(capacity=16), SITE)
+    ended = replace(walks(), lived=torch.full((48,), 5))
+    with pytest.raises(
+        InputError, match=r"memory.capacity: expected 40 or more, .* came 16; raise"
+    ):
+        fit_critic(critic, memory, Seeing(), ended, lambda v, c: v[..., 0], silent())

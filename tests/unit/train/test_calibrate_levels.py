@@ -103,7 +103,7 @@ def test_a_margin_is_that_of_steps_followed_and_goes_on(tall: Mind, world: Any) 
 
 
 class Ending:
-    """A world whose first episode of a batch ends in its second step, as it says itself."""
+    """A world whose first episode of a batch ends as its second step does, as it says itself."""
 
     def __init__(self, world: Any) -> None:
         self._world, self._ticks = world, 0
@@ -117,10 +117,10 @@ class Ending:
 
     @property
     def over(self) -> np.ndarray:
-        return np.arange(ROWS) < (self._ticks > TICKS)
+        return np.arange(ROWS) < (self._ticks >= 2 * TICKS)
 
 
 def test_what_comes_after_an_end_does_not_count(tall: Mind, world: Any) -> None:
     some = replace(tall, actor=Willing(tall.actor, -1.0, lambda step: False))
     (part,) = strayed(some, Ending(world), directives(tall), GOALS, range(ROWS), STEPS)
-    assert len(part) == ROWS * STEPS - (STEPS - 1)
+    assert len(part) == ROWS * STEPS - (STEPS - 2)

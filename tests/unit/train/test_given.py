@@ -58,9 +58,11 @@ def test_lives_are_given_back_and_must_be_possible(folder: Path) -> None:
     path, ends = folder / "data.safetensors", torch.arange(12)
     keep(replace(some(), lived=ends), path, Reach)
     assert torch.equal(given(path, Reach).ends(), ends)
-    for bad in (ends + 20, ends - 1, ends[:3]):
+    for bad in (ends + 20, ends - 1, ends[:3], ends.float()):
         keep(replace(some(), lived=bad), path, Reach)
-        refused(path, "expected 'lived' to be from 0 to 30 ticks of each of 12 episodes")
+        refused(
+            path, "expected 'lived' to be whole numbers from 0 to 30, one for each of 12 episodes"
+        )
 
 
 def test_what_was_kept_is_given_back(folder: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from agent.cli.main import main
 from agent.cli.train import STAGES, Bar, on_disk, stage_hashes
 from agent.config import schema
 from agent.config.build import MARGINS, Blueprint, blueprint
@@ -177,6 +178,7 @@ def test_a_change_spoils_the_stages_from_where_it_matters(change: str, first: st
         ("acting", "actor.samples=17", True),
         ("acting", "critic.discount=0.5", True),
         ("acting", "train.distil.steps=21", False),
+        ("acting", "run.ticks=3", False),
     ],
 )
 def test_what_decided_where_to_explore_spoils_what_was_explored(
@@ -185,6 +187,11 @@ def test_what_decided_where_to_explore_spoils_what_was_explored(
     before, after = (hashes(f"train.explore.policy={policy}", *more) for more in ([], [change]))
     assert (before["explore"] != after["explore"]) is spoilt
     assert (before["explore_round"] != after["explore_round"]) is spoilt
+
+
+def test_what_was_given_hangs_on_no_agent() -> None:
+    given = "train={dataset: runs/some.safetensors, explore: {policy: acting}}"
+    assert hashes(given)["explore"] == hashes(given, "critic.discount=0.5")["explore"]
 
 
 def test_what_was_explored_may_be_given_to_another_training(folder: Path) -> None:
@@ -197,3 +204,15 @@ def test_what_was_explored_may_be_given_to_another_training(folder: Path) -> Non
     assert torch.equal(given(path, Reach).values, seen.values)
     with pytest.raises(InputError, match="the world has"):
         given(path, Cliff)
+
+
+def test_a_fresh_training_does_not_delete_what_it_is_given(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder)
+    kept = folder / "runs" / "train-reach-seed0" / "explore.safetensors"
+    kept.parent.mkdir(parents=True)
+    kept.touch()
+    given = f"train.dataset={kept.relative_to(folder)}"
+    assert main(["train", str(REACH.resolve()), "--fresh", given]) == 2
+    assert kept.exists()
