@@ -153,8 +153,9 @@ def fit_critic(
     The dataset's episodes are lived through `memory` side by side, as many of their last ticks as
     it holds. `intrinsic(values, commands)` returns the energy [N T] of sensors [N T O] after
     commands [N T A]. Episodes are cut off by time, not ended, so something follows the last tick;
-    one that the world ended stays where it did, at what that costs, and of that as many ticks are
-    learned of as were lived. Raises InputError if memory keeps less of such episodes than all.
+    one that the world ended stays where it did, at what that costs, and of that no more ticks
+    are learned of than were lived.
+    Raises InputError if memory does not hold such an episode whole.
     """
     kept = ledger.load("critic")
     if kept is not None:

@@ -20,6 +20,7 @@ from agent.evaluate.episodes import episodes
 from agent.record import checkpoint
 from agent.record.log import read
 from tests.environments import SLOPE
+from tests.tiny import ROOT
 
 
 @pytest.fixture(scope="module")
@@ -156,3 +157,26 @@ def test_what_does_not_fit_is_refused_in_one_line(
     assert main([*map(str, words), "--episodes", "1"]) == 2
     (line,) = [x for x in capsys.readouterr().err.splitlines() if x]
     assert says in line
+
+
+def test_what_ends_when_it_falls_is_learned_while_acting(folder: Path) -> None:
+    """`configs/gym/double-pendulum.yaml`, with less of everything."""
+    config = str(ROOT / "configs" / "gym" / "double-pendulum.yaml")
+    less = (
+        "train={actor: {iterations: 1}, explore: {policy: acting, episodes: 24, ticks: 20,"
+        " acting: {rounds: 2, steps: 5, lookahead: {rounds: 1, states: 8, steps: 5}}},"
+        " learner: {steps: 5}, readouts: {steps: 5, horizon: 10},"
+        " lookahead: {rounds: 1, states: 8, steps: 5}, distil: {lessons: 8, steps: 1}}"
+    )
+    less_still = ["critic.steps=12", "actor={use: cem, samples: 4, elites: 2, iterations: 1,"
+                  " policy: {width: 16, horizon: 10, settle: 0, span: 1.0}}"]  # fmt: skip
+    assert main(["train", config, less, *less_still, "--out", "w.safetensors", "--json", "t.json"]) == 0  # fmt: skip
+    told = json.loads(Path("t.json").read_text())["figures"]
+    lived = told["explore.lived_ticks"]["value"]
+    assert 2 < lived < 15
+    assert told["transitions"]["value"] == pytest.approx(24 * lived)
+    words = ["eval", config, "--checkpoint", "w.safetensors", *less_still, "--episodes", "2"]
+    assert main([*words, "eval.ticks=40", "--json", "e.json"]) == 0
+    found = json.loads(Path("e.json").read_text())["figures"]
+    assert found["survived"]["value"] == 0.0
+    assert found["lived_ticks"]["value"] < 40
